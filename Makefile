@@ -1,0 +1,42 @@
+# Herdmark. `make run` opens the app on a demo project, `make test` proves that it works.
+PYTHON ?= python3
+HOST ?= 127.0.0.1
+PORT ?= 7860
+export PYTHON TORCH CHROMIUM
+
+.PHONY: run test test-long lint format screenshots clean
+
+# make run [PHOTOS=dir [LABELS=coco.json]] [TORCH=cpu] [PORT=7860]
+run:
+	@.ci/setup
+	@.venv/bin/python launch.py serve $(if $(PHOTOS),"projects/$(notdir $(abspath $(PHOTOS)))" --photos "$(PHOTOS)",) \
+		$(if $(LABELS),--labels "$(LABELS)",) --host $(HOST) --port $(PORT)
+
+# Everything that must hold, a real browser included; at most 12 minutes on two cores.
+test:
+	@.ci/setup test lint browser
+	.venv/bin/python -m pytest -m "not long"
+
+# Long fuzzing, races and soak.
+test-long:
+	@.ci/setup test lint browser
+	.venv/bin/python -m pytest
+
+lint:
+	@.ci/setup test lint
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+format:
+	@.ci/setup test lint
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+# Pictures of the running app for the README and docs/, from synthetic scenes only.
+screenshots:
+	@.ci/setup test lint browser
+	.venv/bin/python docs/make_screenshots.py
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
