@@ -1,0 +1,1 @@
+"""Timings and studies; each prints or appends JSON with seed, commit and device."""
