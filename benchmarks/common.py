@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def commit() -> str:
-    """Short hash of the checkout, with ``+`` when it has uncommitted changes; ``unknown`` outside git."""
+    """Short hash of the checkout, ``+`` with uncommitted changes, ``unknown`` outside git."""
     try:
         head = _git("rev-parse", "--short", "HEAD")
         return head + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")

@@ -1,4 +1,4 @@
-"""The house's one-way street: app -> model -> data_io, gradio only on the pages (HOUSE.md section 2)."""
+"""The one-way street app -> model -> data_io, and gradio only on the pages."""
 
 from __future__ import annotations
 
