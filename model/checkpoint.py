@@ -1,0 +1,176 @@
+"""A model version on disk: whole or not at all (safetensors, ONNX and JSON; nothing is pickled).
+
+A folder is written beside its final name, flushed to the disk and renamed. Replacing keeps the
+previous folder under ``<name>.old`` until the new one stands in its place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from data_io.errors import DataError
+from model.backbone import normalization
+from model.config import NetworkConfig, TrainConfig
+from model.export_onnx import export
+from model.network import SegmentationNetwork
+
+WEIGHTS, ONNX, META = "weights.safetensors", "model.onnx", "version.json"
+FORMAT = 1  # of version.json
+
+
+def save_version(
+    folder: Path,
+    network_state: Mapping[str, Tensor],
+    network_config: NetworkConfig,
+    train_config: TrainConfig,
+    categories: Sequence[str],
+    metrics: Mapping[str, Any],
+    *,
+    version: str = "",
+    parent: str = "",
+    snapshot: str = "",
+    kept: str = "",
+) -> str:
+    """Write a version folder atomically; returns the sha256 of its weights.
+
+    Args:
+        network_state: `state_dict` of the network to keep.
+        categories: category ids; class c of the network is ``categories[c - 1]``.
+        metrics: plain JSON values.
+        version, parent, snapshot: ids and hash for the record, "" = unknown.
+        kept: the training phase the weights come from.
+    """
+    network = SegmentationNetwork(network_config)
+    network.load_state_dict(dict(network_state), strict=True)
+    mean, std = normalization(network_config.backbone)
+    with whole_folder(folder) as draft:
+        state = {key: value.contiguous() for key, value in network.state_dict().items()}
+        save_file(state, draft / WEIGHTS)
+        export(network, draft / ONNX)
+        sha256 = file_sha256(draft / WEIGHTS)
+        meta = {
+            "format": FORMAT,
+            "id": version,
+            "parent": parent,
+            "snapshot": snapshot,
+            "categories": list(categories),
+            "network": network_config.as_dict(),
+            "train": train_config.as_dict(),
+            "max_side": train_config.max_side,
+            "mean": list(mean),
+            "std": list(std),
+            "kept": kept,
+            "metrics": dict(metrics),
+            "weights_sha256": sha256,
+            "onnx_sha256": file_sha256(draft / ONNX),
+        }
+        (draft / META).write_text(json.dumps(meta, indent=1), encoding="utf-8")
+    return sha256
+
+
+def read_meta(folder: Path) -> dict[str, Any]:
+    """``version.json`` of a version folder.
+
+    Raises:
+        DataError: there is no whole version here, or it is of a newer format.
+    """
+    try:
+        meta = json.loads((folder / META).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _broken(folder, "this is no model version") from error
+    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+        raise _broken(folder, "the model version has a format this program does not know")
+    return meta
+
+
+def load_version(folder: Path) -> tuple[SegmentationNetwork, dict[str, Any]]:
+    """The network in eval mode on the CPU, and ``version.json``.
+
+    Raises:
+        DataError: the folder is no whole version, or its weights are not those it was saved with.
+    """
+    meta = read_meta(folder)
+    weights = folder / WEIGHTS
+    if not weights.is_file() or file_sha256(weights) != meta.get("weights_sha256"):
+        raise _broken(folder, "the weights are missing or were changed after they were saved")
+    try:
+        network = SegmentationNetwork(NetworkConfig.of_dict(meta["network"]))
+        network.load_state_dict(load_file(weights), strict=True)
+    except (KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise _broken(folder, "the weights do not fit the stored network settings") from error
+    return network.eval(), meta
+
+
+def _broken(folder: Path, why: str) -> DataError:
+    return DataError(folder, why, "choose another version or train again")
+
+
+def file_sha256(path: Path) -> str:
+    """Hex digest of a file's bytes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        for block in iter(lambda: stream.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """A draft folder that becomes `folder` when the block ends without an error.
+
+    On an error, ENOSPC included, the draft is removed and what was there stays.
+    """
+    draft, old = _beside(folder, "new"), _beside(folder, "old")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    try:
+        yield draft
+        for file in (*draft.iterdir(), draft):
+            _flush(file)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    if folder.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        os.rename(folder, old)
+    os.rename(draft, folder)
+    _flush(folder.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def recover_folder(folder: Path) -> bool:
+    """Finish what a killed `whole_folder` left; True when `folder` stands afterwards.
+
+    A process killed between its two renames leaves the previous folder under ``.old``.
+    """
+    old = _beside(folder, "old")
+    if not folder.exists() and old.exists():
+        os.rename(old, folder)
+    shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(_beside(folder, "new"), ignore_errors=True)
+    return folder.exists()
+
+
+def _beside(folder: Path, suffix: str) -> Path:
+    return folder.parent / f"{folder.name}.{suffix}"
+
+
+def _flush(path: Path) -> None:
+    if path.is_dir() and os.name == "nt":
+        return  # Windows cannot open folders
+    handle = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

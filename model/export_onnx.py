@@ -1,0 +1,39 @@
+"""A version for ONNX Runtime: several times faster than eager torch on a CPU."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import warnings
+from pathlib import Path
+
+import torch
+
+from model.network import MULTIPLE, SegmentationNetwork
+
+
+def export(network: SegmentationNetwork, path: Path) -> None:
+    """Write the segmentation route h, f of a network; the representation head stays behind.
+
+    Input ``image`` (1, 3, H, W) float32 normalized, H and W any multiples of 32; output ``logits``
+    (1, C, H/4, W/4) float32.
+    """
+    plain = copy.deepcopy(network).to("cpu").float().eval()
+    plain = plain.to(memory_format=torch.contiguous_format)
+    image = torch.zeros(1, 3, 4 * MULTIPLE, 6 * MULTIPLE)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about tracing sizes that are constant by contract
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        torch.onnx.export(
+            plain,
+            (image,),
+            str(path),
+            input_names=["image"],
+            output_names=["logits"],
+            dynamic_axes={
+                "image": {2: "height", 3: "width"},
+                "logits": {2: "height_4", 3: "width_4"},
+            },
+            opset_version=17,
+            dynamo=False,
+        )

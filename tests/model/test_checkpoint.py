@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from data_io.errors import DataError
+from model import checkpoint
+from model.config import NetworkConfig, TrainConfig
+from model.network import SegmentationNetwork
+
+CONFIG = NetworkConfig(classes=3, decoder_channels=16, low_channels=8, representation_channels=4)
+
+
+@pytest.fixture(scope="module")
+def network() -> SegmentationNetwork:
+    torch.manual_seed(0)
+    return SegmentationNetwork(CONFIG).eval()
+
+
+@pytest.fixture(scope="module")
+def version(tmp_path_factory: pytest.TempPathFactory, network: SegmentationNetwork) -> Path:
+    folder = tmp_path_factory.mktemp("versions") / "v1"
+    checkpoint.save_version(
+        folder, network.state_dict(), CONFIG, TrainConfig(), ["a", "b"], {"iou": 0.5}, kept="semi"
+    )
+    return folder
+
+
+def test_version_round_trip(version: Path, network: SegmentationNetwork) -> None:
+    loaded, meta = checkpoint.load_version(version)
+    image = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(loaded(image), network(image))
+    assert meta["categories"] == ["a", "b"]
+    assert meta["max_side"] == TrainConfig().max_side
+    assert meta["mean"] == [0.5, 0.5, 0.5]
+    assert meta["kept"] == "semi"
+    assert NetworkConfig.of_dict(meta["network"]) == CONFIG
+    assert meta["weights_sha256"] == checkpoint.file_sha256(version / checkpoint.WEIGHTS)
+    names = {file.name for file in version.iterdir()}
+    assert names == {checkpoint.WEIGHTS, checkpoint.ONNX, checkpoint.META}
+    assert [file.name for file in version.parent.iterdir()] == ["v1"]
+
+
+def test_changed_weights_are_refused(version: Path, tmp_path: Path) -> None:
+    for file in version.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    data = bytearray((tmp_path / checkpoint.WEIGHTS).read_bytes())
+    data[-1] ^= 1
+    (tmp_path / checkpoint.WEIGHTS).write_bytes(bytes(data))
+    with pytest.raises(DataError, match="were changed"):
+        checkpoint.load_version(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "[]", json.dumps({"format": 99})])
+def test_no_version_is_refused_with_a_sentence(tmp_path: Path, text: str) -> None:
+    if text:
+        (tmp_path / checkpoint.META).write_text(text)
+    with pytest.raises(DataError, match="choose another version"):
+        checkpoint.load_version(tmp_path)
+
+
+def test_folder_is_whole_or_absent(tmp_path: Path) -> None:
+    folder = tmp_path / "v"
+
+    def fail() -> None:
+        with checkpoint.whole_folder(folder) as draft:
+            (draft / "half").write_text("half")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+    with checkpoint.whole_folder(folder) as draft:
+        (draft / "file").write_text("first")
+    with pytest.raises(OSError, match="No space"):
+        fail()
+    assert (folder / "file").read_text() == "first"
+    assert [path.name for path in tmp_path.iterdir()] == ["v"]
+
+
+def test_killed_replacement_is_recovered(tmp_path: Path) -> None:
+    folder = tmp_path / "c"
+    (tmp_path / "c.old").mkdir()
+    (tmp_path / "c.old" / "file").write_text("previous")
+    (tmp_path / "c.new").mkdir()
+    assert checkpoint.recover_folder(folder)
+    assert (folder / "file").read_text() == "previous"
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]
+
+
+def test_killed_first_write_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "c.new").mkdir()
+    assert not checkpoint.recover_folder(tmp_path / "c")
+    assert list(tmp_path.iterdir()) == []
