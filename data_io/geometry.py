@@ -1,0 +1,349 @@
+"""Rings <-> mask <-> RLE: the exact outline, the raster rule, area, box, validity.
+
+Convention: a pixel belongs to a region when pycocotools says so. A part's raster is the raster of
+its outer ring minus the rasters of its holes; a region is the union of its parts. Coordinates are
+those of `data_io.types`: (x, y) pixels, origin at the top-left corner, pixel (0, 0) spans [0, 1]^2.
+An exact outline runs along pixel EDGES, so all its coordinates are integers and its raster is the
+mask it was traced from, bit for bit.
+
+An `Rle` is pycocotools' compressed record: {"size": [height, width], "counts": bytes}.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+
+from data_io.errors import DataError
+from data_io.outline import parts_of_mask
+from data_io.types import Box, Part, Parts, Ring
+
+__all__ = [
+    "MAX_OUTLINE",
+    "Rle",
+    "area_of_rle",
+    "box_of_parts",
+    "box_of_rle",
+    "full_image",
+    "keyhole",
+    "mask_of_parts",
+    "mask_of_rle",
+    "parts_of_json",
+    "parts_of_mask",
+    "parts_of_rle",
+    "parts_to_json",
+    "ring_of_flat",
+    "ring_to_flat",
+    "rle_difference",
+    "rle_intersection",
+    "rle_iou",
+    "rle_of_mask",
+    "rle_of_parts",
+    "rle_union",
+    "validate_parts",
+]
+
+MAX_OUTLINE = 4e6  # pixels along one ring; pycocotools needs about 100 bytes for each of them
+
+
+class Rle(TypedDict):
+    """pycocotools' compressed run-length record of one mask, column-major."""
+
+    size: list[int]
+    counts: bytes
+
+
+# --- raster ---------------------------------------------------------------------------------------
+
+
+def rle_of_parts(parts: Parts, height: int, width: int) -> Rle:
+    """The raster of a region in an image of `height` x `width` pixels.
+
+    Raises:
+        DataError: a ring is not finite, has fewer than 3 vertices or is absurdly long.
+    """
+    if not parts:
+        return _rle_of_runs([height * width], height, width)
+    pieces = []
+    for part in parts:
+        outer = _rle_of_ring(part.outer, height, width)
+        holes = [_rle_of_ring(hole, height, width) for hole in part.holes]
+        pieces.append(rle_difference(outer, rle_union(holes)) if holes else outer)
+    return rle_union(pieces)
+
+
+def mask_of_parts(parts: Parts, height: int, width: int) -> NDArray[np.bool_]:
+    """(H, W) bool raster of a region; see `rle_of_parts`."""
+    return mask_of_rle(rle_of_parts(parts, height, width))
+
+
+def rle_of_mask(mask: NDArray[Any]) -> Rle:
+    """RLE of an (H, W) mask; anything non-zero is inside."""
+    encoded: Rle = coco_mask.encode(np.asfortranarray(np.asarray(mask) != 0, dtype=np.uint8))
+    return encoded
+
+
+def mask_of_rle(rle: Rle) -> NDArray[np.bool_]:
+    """(H, W) bool mask of an RLE. Costs a full frame: use `parts_of_rle` inside loops."""
+    return np.ascontiguousarray(coco_mask.decode(rle), dtype=np.bool_)
+
+
+def parts_of_rle(rle: Rle) -> Parts:
+    """The exact outline of an RLE (see `parts_of_mask`); decodes no more than its columns."""
+    x, y, width, height = (int(value) for value in box_of_rle(rle))
+    if not width:
+        return ()
+    rows = rle["size"][0]
+    ends = np.cumsum(_runs(rle))
+    inside = np.clip(ends - x * rows, 0, width * rows)
+    lengths = np.diff(inside, prepend=0)
+    columns = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
+    tail = np.zeros(width * rows - len(columns), dtype=np.bool_)
+    crop = np.concatenate([columns, tail]).reshape(width, rows).T[y : y + height]
+    return parts_of_mask(crop, x, y)
+
+
+def area_of_rle(rle: Rle) -> int:
+    """Number of pixels inside."""
+    return int(coco_mask.area(rle))
+
+
+def box_of_rle(rle: Rle) -> Box:
+    """(x, y, width, height) of the pixels inside; zeros when there is none."""
+    x, y, width, height = (float(value) for value in coco_mask.toBbox(rle))
+    return x, y, width, height
+
+
+def rle_union(rles: Sequence[Rle]) -> Rle:
+    """Union of one or more RLEs of the same size."""
+    merged: Rle = coco_mask.merge(list(rles))
+    return merged
+
+
+def rle_intersection(rles: Sequence[Rle]) -> Rle:
+    """Intersection of one or more RLEs of the same size."""
+    merged: Rle = coco_mask.merge(list(rles), intersect=True)
+    return merged
+
+
+def rle_difference(a: Rle, b: Rle) -> Rle:
+    """The pixels of `a` that are not in `b`."""
+    runs = _runs(b).tolist()
+    # Runs alternate outside, inside, outside...: an empty first run swaps the two.
+    outside = _rle_of_runs(runs[1:] if runs[0] == 0 else [0, *runs], *b["size"])
+    return rle_intersection([a, outside])
+
+
+def rle_iou(a: Rle, b: Rle) -> float:
+    """Intersection over union in [0, 1]; two empty masks agree: 1."""
+    if not area_of_rle(a) and not area_of_rle(b):
+        return 1.0
+    return float(coco_mask.iou([a], [b], [0])[0, 0])
+
+
+def _rle_of_ring(ring: Ring, height: int, width: int) -> Rle:
+    if ring.ndim != 2 or ring.shape[0] < 3 or ring.shape[1] != 2:
+        raise DataError("outline", "a ring has fewer than 3 vertices", "draw it again")
+    _check_length(ring, "outline", "", "")
+    # A list of one flat list: pycocotools takes a bare list of four numbers for a box.
+    encoded: Rle = coco_mask.frPyObjects([ring.ravel().tolist()], height, width)[0]
+    return encoded
+
+
+def _rle_of_runs(runs: list[int], height: int, width: int) -> Rle:
+    record = {"size": [height, width], "counts": runs}
+    encoded: Rle = coco_mask.frPyObjects(record, height, width)
+    return encoded
+
+
+def _runs(rle: Rle) -> NDArray[np.int64]:
+    """Run lengths of a compressed RLE, starting outside.
+
+    The format (pycocotools' rleToString): little-endian groups of 5 bits in a character offset by
+    48, bit 0x20 = another group follows, bit 0x10 of the last group = sign; from the fourth run on
+    a number is the difference to the run two before.
+    """
+    codes = np.frombuffer(rle["counts"], dtype=np.uint8).astype(np.int64) - 48
+    if not len(codes):
+        return np.zeros(1, dtype=np.int64)
+    last = (codes & 0x20) == 0
+    ends = np.flatnonzero(last)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    place = np.arange(len(codes)) - np.repeat(starts, ends - starts + 1)
+    values = np.add.reduceat((codes & 0x1F) << (5 * place), starts)
+    negative = (codes[ends] & 0x10) != 0
+    values -= np.where(negative, np.int64(1) << (5 * (ends - starts + 1)), 0)
+    values[1::2] = np.cumsum(values[1::2])
+    values[2::2] = np.cumsum(values[2::2])
+    return values
+
+
+# --- boxes and checks -----------------------------------------------------------------------------
+
+
+def box_of_parts(parts: Parts) -> Box:
+    """(x, y, width, height) around the outer rings; zeros when there is no part."""
+    if not parts:
+        return 0.0, 0.0, 0.0, 0.0
+    low = np.min([part.outer.min(axis=0) for part in parts], axis=0)
+    high = np.max([part.outer.max(axis=0) for part in parts], axis=0)
+    return float(low[0]), float(low[1]), float(high[0] - low[0]), float(high[1] - low[1])
+
+
+def full_image(height: int, width: int) -> Parts:
+    """The whole image as one part: the ring of its box."""
+    return (Part(np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64)),)
+
+
+def validate_parts(
+    parts: Parts, file: object = "outline", index: str = "", field: str = "segmentation"
+) -> None:
+    """Refuse what cannot be an area.
+
+    Raises:
+        DataError: no part at all, or a ring that is not (N >= 3, 2), not finite, absurdly long or
+            whose vertices all lie on one line.
+    """
+    if not parts:
+        raise DataError(file, "no outline", "give at least one ring", index=index, field=field)
+    for ring in _rings(parts):
+        if ring.ndim != 2 or ring.shape[1] != 2 or len(ring) < 3:
+            why = "a ring has fewer than 3 vertices"
+            raise DataError(file, why, "give at least three", index=index, field=field)
+        _check_length(ring, file, index, field)
+        if _on_one_line(ring):
+            why = "a ring encloses no area"
+            raise DataError(file, why, "draw around the animal", index=index, field=field)
+
+
+def _rings(parts: Parts) -> Iterable[Ring]:
+    for part in parts:
+        yield part.outer
+        yield from part.holes
+
+
+def _check_length(ring: Ring, file: object, index: str, field: str) -> None:
+    """Keep non-finite numbers and endless outlines away from pycocotools' integer arithmetic."""
+    if not np.isfinite(ring).all():
+        why = "a coordinate is not a finite number"
+        raise DataError(file, why, "give plain pixel coordinates", index=index, field=field)
+    steps = np.abs(ring - np.roll(ring, 1, axis=0)).max(axis=1)
+    if float(steps.sum()) > MAX_OUTLINE or float(np.abs(ring).max()) > MAX_OUTLINE:
+        why = f"an outline is longer than {MAX_OUTLINE:.0f} pixels"
+        raise DataError(file, why, "give pixel coordinates of the image", index=index, field=field)
+
+
+def _on_one_line(ring: Ring) -> bool:
+    arms = ring - ring[0]
+    longest = arms[np.argmax((arms**2).sum(axis=1))]
+    cross = arms[:, 0] * longest[1] - arms[:, 1] * longest[0]
+    return bool(np.abs(cross).max() <= 1e-9 * max(1.0, float((longest**2).sum())))
+
+
+# --- rings without holes --------------------------------------------------------------------------
+
+
+def keyhole(part: Part) -> list[Ring]:
+    """Rings WITHOUT holes that have the part's raster, for formats whose rings are a union.
+
+    Each hole is joined to what lies above it by a vertical slit walked down and up again.
+    pycocotools toggles pixels where an outline crosses a column, so a vertical slit adds nothing.
+    Exact for exact outlines; elsewhere compare the rasters.
+    """
+    merged = part.outer
+    # From the top down, what a slit meets first is the outer ring or a hole joined already.
+    for hole in sorted(part.holes, key=lambda ring: float(ring[:, 1].min())):
+        merged = _joined(merged, hole)
+    return [merged]
+
+
+def _joined(ring: Ring, hole: Ring) -> Ring:
+    top = int(np.argmin(hole[:, 1]))
+    x, y = hole[top]
+    after = np.roll(ring, -1, axis=0)
+    run = after[:, 0] - ring[:, 0]
+    share = np.divide(x - ring[:, 0], run, out=np.full(len(ring), -1.0), where=run != 0)
+    level = ring[:, 1] + share * (after[:, 1] - ring[:, 1])
+    above = np.flatnonzero((share >= 0) & (share <= 1) & (level <= y))
+    if not len(above):  # nothing above the hole: it lies outside and takes nothing away
+        return ring
+    edge = int(above[np.argmax(level[above])])
+    hit = np.array([[x, level[edge]]])
+    loop = np.concatenate([np.roll(hole, -top, axis=0), hole[top : top + 1]])
+    joined = np.concatenate([ring[: edge + 1], hit, loop, hit, ring[edge + 1 :]])
+    return joined[(joined != np.roll(joined, 1, axis=0)).any(axis=1)]
+
+
+# --- JSON -----------------------------------------------------------------------------------------
+
+
+def ring_to_flat(ring: Ring) -> list[float]:
+    """[x0, y0, x1, y1, ...]."""
+    flat: list[float] = np.asarray(ring, dtype=np.float64).ravel().tolist()
+    return flat
+
+
+def ring_of_flat(flat: object, file: object = "outline", index: str = "", field: str = "") -> Ring:
+    """The ring of [x0, y0, x1, y1, ...].
+
+    A last vertex that repeats the first is dropped.
+
+    Raises:
+        DataError: not a list of an even number of finite numbers, or fewer than 3 vertices.
+    """
+
+    def refuse(why: str, remedy: str) -> DataError:
+        return DataError(file, why, remedy, index=index, field=field)
+
+    if not isinstance(flat, list | tuple) or not all(_is_number(value) for value in flat):
+        raise refuse("a ring is not a list of finite numbers", "write it as [x0, y0, x1, y1, ...]")
+    if len(flat) % 2:
+        raise refuse("a ring has an odd number of coordinates", "give x and y of every vertex")
+    ring = np.array(flat, dtype=np.float64).reshape(-1, 2)
+    if len(ring) > 3 and (ring[0] == ring[-1]).all():
+        ring = ring[:-1]
+    if len(ring) < 3:
+        raise refuse(f"a ring has {len(ring)} vertices", "give at least three")
+    return ring
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    # Comparing first: an integer beyond the range of a float cannot be converted.
+    return math.isfinite(value) if isinstance(value, float) else abs(value) <= 1e300
+
+
+def parts_to_json(parts: Parts) -> list[dict[str, Any]]:
+    """[{"outer": [x0, y0, ...], "holes": [[...], ...]}, ...]."""
+    return [
+        {"outer": ring_to_flat(part.outer), "holes": [ring_to_flat(hole) for hole in part.holes]}
+        for part in parts
+    ]
+
+
+def parts_of_json(obj: object, file: object = "outline", index: str = "") -> Parts:
+    """Inverse of `parts_to_json`.
+
+    Raises:
+        DataError: anything that is not such a list.
+    """
+    if not isinstance(obj, list | tuple):
+        raise DataError(file, "parts are not a list", "send a list", index=index, field="parts")
+    return tuple(_part_of_json(item, file, index) for item in obj)
+
+
+def _part_of_json(item: object, file: object, index: str) -> Part:
+    if not isinstance(item, dict):
+        why, remedy = "a part is not an object", 'send {"outer": [...], "holes": [...]}'
+        raise DataError(file, why, remedy, index=index, field="parts")
+    holes = item.get("holes") or []
+    if not isinstance(holes, list | tuple):
+        raise DataError(file, "holes are not a list", "send a list", index=index, field="holes")
+    outer = ring_of_flat(item.get("outer"), file, index, "outer")
+    return Part(outer, tuple(ring_of_flat(hole, file, index, "holes") for hole in holes))
