@@ -1,0 +1,132 @@
+"""Records to columns and back: exact floats, no pickle, NaN refused before it is stored."""
+
+from __future__ import annotations
+
+import json
+import uuid
+import zlib
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+import numpy as np
+
+from data_io.errors import DataError
+from data_io.geometry import parts_of_json, parts_to_json
+from data_io.types import Instance, Parts
+
+
+def new_id() -> str:
+    """A fresh id, 16 hexadecimal digits: short enough for a URL, far too many to collide."""
+    return uuid.uuid4().hex[:16]
+
+
+def now() -> datetime:
+    """The present, aware, in UTC."""
+    return datetime.now(timezone.utc)
+
+
+def time_to_text(time: datetime) -> str:
+    """ISO 8601 in UTC; a naive time is taken as UTC."""
+    aware = time if time.tzinfo else time.replace(tzinfo=timezone.utc)
+    return aware.astimezone(timezone.utc).isoformat()
+
+
+def time_of_text(text: str) -> datetime:
+    """The inverse of `time_to_text`."""
+    return datetime.fromisoformat(text)
+
+
+def _plain(value: Any) -> Any:
+    """numpy scalars and arrays and other mappings as what JSON knows."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} cannot be stored")
+
+
+def to_json(value: Any, what: str) -> str:
+    """Compact JSON text; `what` names the record in the error.
+
+    Raises:
+        DataError: NaN, infinity or something that is no plain data.
+    """
+    try:
+        return json.dumps(
+            value, default=_plain, allow_nan=False, separators=(",", ":"), ensure_ascii=False
+        )
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            what, f"holds a value that cannot be stored ({error})", "use finite plain values"
+        ) from error
+
+
+def of_json(text: str) -> Any:
+    """The inverse of `to_json`."""
+    return json.loads(text)
+
+
+def pack(value: Any, what: str) -> bytes:
+    """Compressed JSON for the large columns; errors as in `to_json`."""
+    return zlib.compress(to_json(value, what).encode(), 6)
+
+
+def unpack(blob: bytes) -> Any:
+    """The inverse of `pack`."""
+    return json.loads(zlib.decompress(blob))
+
+
+def parts_to_blob(parts: Parts, what: str) -> bytes:
+    """Rings as packed JSON; every float64 survives unchanged."""
+    return pack(parts_to_json(parts), what)
+
+
+def parts_of_blob(blob: bytes) -> Parts:
+    """The inverse of `parts_to_blob`."""
+    return parts_of_json(unpack(blob))
+
+
+def instances_to_blob(instances: Iterable[Instance], what: str) -> bytes:
+    """Instances in their stacking order as packed JSON."""
+    return pack([_instance_row(instance) for instance in instances], what)
+
+
+def _instance_row(instance: Instance) -> dict[str, Any]:
+    return {
+        "id": instance.id,
+        "category": instance.category,
+        "parts": parts_to_json(instance.parts),
+        "source": instance.source,
+        "version": instance.version,
+        "score": None if instance.score is None else float(instance.score),
+        "iscrowd": bool(instance.iscrowd),
+        "attributes": dict(instance.attributes),
+        "extras": dict(instance.extras),
+    }
+
+
+def instances_of_blob(blob: bytes, merged: Mapping[str, str]) -> tuple[Instance, ...]:
+    """The inverse of `instances_to_blob`.
+
+    Args:
+        blob: the stored column.
+        merged: category id -> the category it was merged into; revisions are never rewritten,
+            so merges are applied here, when they are read.
+    """
+    return tuple(
+        Instance(
+            id=row["id"],
+            category=merged.get(row["category"], row["category"]),
+            parts=parts_of_json(row["parts"]),
+            source=row["source"],
+            version=row["version"],
+            score=row["score"],
+            iscrowd=row["iscrowd"],
+            attributes=row["attributes"],
+            extras=row["extras"],
+        )
+        for row in unpack(blob)
+    )

@@ -1,0 +1,161 @@
+"""Revisions: append-only, numbered from 1, written under optimistic concurrency."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, insert, select
+
+from data_io.errors import ConflictError
+from data_io.geometry import area_of_rle, rle_of_parts, validate_parts
+from data_io.store import codec, schema
+from data_io.store.categories import category_rows, merged_map, require_categories
+from data_io.store.database import Database
+from data_io.store.images import image_rows, require_image
+from data_io.store.numbering import check_instances, number_instances
+from data_io.store.proposals import set_region_state
+from data_io.store.records import VerifiedState
+from data_io.types import Category, ImageRecord, Instance, Parts, RegionState, Revision
+
+_table = schema.revisions
+
+
+def verified_state(verified: Parts, width: int, height: int) -> VerifiedState:
+    """Whether an area covers nothing, a part or every pixel of the image."""
+    if not verified:
+        return "none"
+    area = area_of_rle(rle_of_parts(verified, height, width))
+    if area == 0:
+        return "none"
+    return "whole" if area == width * height else "partial"
+
+
+def _newest(connection: Connection, image: str) -> int:
+    query = select(func.max(_table.c.number)).where(_table.c.image == image)
+    return connection.execute(query).scalar() or 0
+
+
+def _revision(row: Row[Any], merged: dict[str, str]) -> Revision:
+    return Revision(
+        image=row.image,
+        number=row.number,
+        parent=row.parent,
+        author=row.author,
+        time=codec.time_of_text(row.time),
+        instances=codec.instances_of_blob(row.instances, merged),
+        verified=codec.parts_of_blob(row.verified),
+        rejected=tuple(codec.of_json(row.rejected)),
+        proposal=row.proposal,
+    )
+
+
+def _latest(connection: Connection) -> dict[str, Revision]:
+    newest = (
+        select(_table.c.image, func.max(_table.c.number).label("number"))
+        .group_by(_table.c.image)
+        .subquery()
+    )
+    query = select(_table).join(
+        newest, (newest.c.image == _table.c.image) & (newest.c.number == _table.c.number)
+    )
+    merged = merged_map(connection)
+    return {row.image: _revision(row, merged) for row in connection.execute(query)}
+
+
+class Revisions(Database):
+    """The states of every image's instances; a save adds one, nothing is ever overwritten."""
+
+    def save_revision(
+        self,
+        image: str,
+        base: int,
+        instances: Sequence[Instance],
+        verified: Parts,
+        author: str,
+        rejected: Sequence[str] = (),
+        proposal: str | None = None,
+        answer: tuple[str, RegionState] | None = None,
+    ) -> Revision:
+        """Add revision `base` + 1 in one transaction; when this returns it is on the disk.
+
+        Args:
+            image: id of the image.
+            base: the revision number the edit started from, 0 for none.
+            instances: all instances of the image, in stacking order (later on top).
+            verified: the area a person vouches for; () for nothing.
+            author: who saves.
+            rejected: ids of proposed instances the person deleted.
+            proposal: the model version whose proposal was on the screen.
+            answer: (region id, new state) to answer a review region in the same transaction.
+
+        Raises:
+            ConflictError: `base` is not the newest revision; nothing was changed.
+            DataError: an unknown image, category or region, or geometry that cannot be stored.
+            StoreError: the database could not write; nothing was changed.
+        """
+        with self._read() as connection:
+            record = require_image(connection, self.project, image)
+        what = f"image {image}"
+        check_instances(instances, what)
+        if verified:
+            validate_parts(verified, file=what, index="verified area")
+        row = {
+            "image": image,
+            "number": base + 1,
+            "parent": base or None,
+            "author": author,
+            "proposal": proposal,
+            "instance_count": len(instances),
+            "verified_state": verified_state(verified, record.width, record.height),
+            "rejected": codec.to_json(list(rejected), what),
+            "verified": codec.parts_to_blob(verified, what),
+            "instances": codec.instances_to_blob(instances, what),
+        }
+        # Checked and encoded above, so that the lock is held for the writing alone.
+        with self._write() as connection:
+            current = _newest(connection, image)
+            if current != base:
+                raise ConflictError(image, base, current)
+            require_categories(connection, {one.category for one in instances}, what)
+            row["time"] = codec.time_to_text(codec.now())
+            connection.execute(insert(_table).values(row))
+            number_instances(connection, (one.id for one in instances))
+            if answer is not None:
+                set_region_state(connection, answer[0], answer[1], image=image)
+            return self._one(connection, image, base + 1)
+
+    @staticmethod
+    def _one(connection: Connection, image: str, number: int) -> Revision:
+        query = select(_table).where(_table.c.image == image, _table.c.number == number)
+        return _revision(connection.execute(query).one(), merged_map(connection))
+
+    def revision(self, image: str, number: int | None = None) -> Revision | None:
+        """Revision `number` of an image, the newest for None; None when there is no such one."""
+        query = select(_table).where(_table.c.image == image)
+        if number is not None:
+            query = query.where(_table.c.number == number)
+        query = query.order_by(_table.c.number.desc()).limit(1)
+        with self._read() as connection:
+            row = connection.execute(query).one_or_none()
+            return None if row is None else _revision(row, merged_map(connection))
+
+    def revision_numbers(self, image: str) -> list[int]:
+        """Numbers of an image's revisions, ascending."""
+        query = select(_table.c.number).where(_table.c.image == image).order_by(_table.c.number)
+        with self._read() as connection:
+            return list(connection.execute(query).scalars())
+
+    def latest_revisions(self) -> dict[str, Revision]:
+        """Image id -> newest revision, for the images that have one (excluded ones too)."""
+        with self._read() as connection:
+            return _latest(connection)
+
+    def training_view(self) -> tuple[list[Category], list[ImageRecord], dict[str, Revision]]:
+        """Categories, all images and newest revisions as of one moment, for a snapshot."""
+        with self._read() as connection:
+            return (
+                category_rows(connection),
+                image_rows(connection, self.project),
+                _latest(connection),
+            )
