@@ -84,7 +84,7 @@ class Images(Database):
         with self._write() as connection:
             known = self._known_by_path(connection)
             last = connection.execute(select(func.max(_table.c.coco_id))).scalar() or 0
-            added = []
+            added: list[dict[str, Any]] = []
             for image in images:
                 row = self._add(connection, image, known, last + len(added) + 1)
                 if row is not None:
