@@ -1,0 +1,106 @@
+"""Entropy, the reliable / unreliable partition and the unsupervised loss   (U2PL, Eq. 3, 5-8).
+
+Convention: probabilities are the teacher's softmax, (B, C, h, w) float32; masks and label maps are
+(B, h, w); label 255 teaches nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from model.config import IGNORE
+
+PER_CLASS_BELOW = 6  # classes; fewer use one entropy threshold a predicted class
+_SORTABLE = 1 << 23  # torch.quantile refuses more than 2^24 values
+
+
+@dataclass(frozen=True)
+class Partition:
+    """What a teacher's prediction may be used for."""
+
+    label: Tensor  # (B, h, w) int64: pseudo-label where reliable, else 255
+    unreliable: Tensor  # (B, h, w) bool: H > gamma_t
+    entropy: Tensor  # (B, h, w) nats
+    gamma: Tensor  # (C,) thresholds, all equal unless taken per predicted class
+
+
+def entropy(probability: Tensor) -> Tensor:
+    """H = -sum_c p(c) log p(c) in nats, (B, C, h, w) -> (B, h, w); 0 log 0 = 0   (Eq. 5)."""
+    return torch.special.entr(probability).sum(dim=1)
+
+
+def alpha_at(progress: float, alpha_0: float) -> float:
+    """Share of unreliable pixels, falling linearly to 0 over the phase (Eq. 7).
+
+    Args:
+        progress: t / T in [0, 1].
+    """
+    return alpha_0 * (1.0 - min(max(progress, 0.0), 1.0))
+
+
+def partition(
+    probability: Tensor, valid: Tensor, alpha: float, per_class: bool | None = None
+) -> Partition:
+    """Split pixels by entropy at its (1 - alpha) quantile (Eq. 6).
+
+    With few classes one quantile over all pixels drops a thin class (it is always the uncertain
+    one) entirely until alpha falls below its share; then the quantile is taken among the pixels of
+    each predicted class. Pixels AT the threshold are neither reliable nor unreliable, so a
+    teacher with one entropy everywhere teaches nothing instead of something undefined.
+
+    Args:
+        valid: (B, h, w) bool, False on padding.
+        alpha: share of unreliable pixels, 0 to 1.
+        per_class: None decides by the number of classes.
+    """
+    classes = probability.shape[1]
+    label = probability.argmax(dim=1)
+    nats = entropy(probability)
+    if per_class is None:
+        per_class = classes < PER_CLASS_BELOW
+    if per_class:
+        groups = [valid & (label == c) for c in range(classes)]
+        gamma = torch.stack([_quantile(nats[group], 1.0 - alpha) for group in groups])
+    else:
+        gamma = _quantile(nats[valid], 1.0 - alpha).expand(classes)
+    threshold = gamma[label]
+    return Partition(
+        label=torch.where(valid & (nats < threshold), label, IGNORE),
+        unreliable=valid & (nats > threshold),
+        entropy=nats,
+        gamma=gamma,
+    )
+
+
+def _quantile(values: Tensor, share: float) -> Tensor:
+    """Linearly interpolated quantile; +inf for no values, so that an empty group binds nothing."""
+    if values.numel() == 0:
+        return torch.full((), torch.inf, dtype=values.dtype, device=values.device)
+    step = -(-values.numel() // _SORTABLE)
+    return torch.quantile(values[::step], share)
+
+
+def confident(label: Tensor, probability: Tensor, confidence: float) -> Tensor:
+    """`label` (B, h, w) with 255 where the largest probability is below `confidence`."""
+    return torch.where(probability.amax(dim=1) >= confidence, label, IGNORE)
+
+
+def pixel_loss(logits: Tensor, label: Tensor, count: Tensor | None = None) -> Tensor:
+    """Cross entropy of (B, C, H, W) logits over labels (B, H, W) != 255 (Eq. 2, 3).
+
+    Args:
+        count: what the sum is divided by; None = the labeled pixels. The unsupervised loss passes
+            ALL valid pixels: dividing by the kept ones (Eq. 8) gives the few confident pixels of
+            an early teacher the weight of a whole crop.
+
+    Returns:
+        A scalar, 0 with a gradient of 0 when nothing is labeled.
+    """
+    total = F.cross_entropy(logits, label, ignore_index=IGNORE, reduction="sum")
+    if count is None:
+        count = (label != IGNORE).sum()
+    return total / count.clamp(min=1)
