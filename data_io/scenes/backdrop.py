@@ -41,7 +41,7 @@ def _lane(camera: Camera, color: Floats, x: Floats, y: Floats) -> Floats:
     grain = _world_noise(71, x, y, 2.5)
     concrete = np.array((0.53, 0.51, 0.47), np.float32) * (1 + 0.07 * grain[..., None])
     straw = sample(tile("straw"), x * 1.7, y * 1.7, np.full_like(x, 0.01))
-    silage = straw * np.array((0.98, 1.06, 0.72), np.float32)
+    silage = straw * np.array((0.80, 0.86, 0.72), np.float32)
     heap = smooth(0.62, 0.38, np.abs(y - camera.feed - 0.78) + 0.10 * grain)
     lane = mix(concrete, silage, heap)
     curb = smooth(0.16, 0.12, np.abs(y - camera.feed - 0.05))
@@ -67,14 +67,14 @@ def _wall(camera: Camera, rays: Floats, color: Floats) -> Floats:
         return color
     reach = camera.wall / np.maximum(rays[..., 1], 1e-3)
     x, z = rays[..., 0] * reach, camera.height + rays[..., 2] * reach
-    grain = _world_noise(72, x * 3, z * 0.35, 1.0)
+    grain = _world_noise(72, x * 2, z * 0.7, 1.0)
     board = np.floor(x / 0.19)
-    tone = 0.86 + 0.16 * np.sin(board * 12.9898) * np.sin(board * 4.1)
+    tone = 0.92 + 0.09 * np.sin(board * 12.9898) * np.sin(board * 4.1)
     gap = smooth(0.012, 0.022, np.abs(np.mod(x, 0.19) - 0.095) * -1 + 0.095)
-    wood = np.array((0.42, 0.33, 0.24), np.float32) * (tone + 0.09 * grain)[..., None]
+    wood = np.array((0.50, 0.42, 0.33), np.float32) * (tone + 0.09 * grain)[..., None]
     wood = wood * (0.45 + 0.55 * gap[..., None])
     plinth = np.array((0.50, 0.49, 0.46), np.float32) * (1 + 0.08 * grain[..., None])
-    plinth = mix(plinth, (0.28, 0.23, 0.17), smooth(0.75, 0.1, z + 0.12 * grain) * 0.8)
+    plinth = mix(plinth, (0.28, 0.23, 0.17), smooth(0.8, 0.0, z + 0.05 * grain) * 0.7)
     wall = np.where((z > 1.05)[..., None], wood, plinth)
     wall = wall * (1 - 0.35 * smooth(1.5, 3.2, z))[..., None]
     return mix(color, wall, (rays[..., 1] * 0 + (z > 0)).astype(np.float32))
@@ -83,7 +83,7 @@ def _wall(camera: Camera, rays: Floats, color: Floats) -> Floats:
 def _horizon(camera: Camera, rays: Floats, color: Floats) -> Floats:
     """Haze over the far ground, a hedge and the sky."""
     slope = rays[..., 2] / np.hypot(rays[..., 0], rays[..., 1])
-    if float(slope.max()) < -0.06:
+    if camera.wall is not None or float(slope.max()) < -0.06:
         return color
     bearing = np.arctan2(rays[..., 0], rays[..., 1])
     leaf = _world_noise(73, bearing * 40, slope * 40, 1.0)

@@ -81,7 +81,7 @@ def skin(
     base, patch, threshold, pied = table[:, :3], table[:, 3:6], table[:, 6], table[:, 7] > 0
     x = along * 230 + table[:, 8] + part * 137
     y = turn * 460 + table[:, 9]
-    field = _lookup(noise(51, 150, 30), x, y) + 0.10 * _lookup(noise(52, 12, 3), x, y)
+    field = _lookup(noise(51, 150, 30), x, y) + 0.045 * _lookup(noise(52, 14, 3), x, y)
     spotted = smooth(-0.05, 0.05, field - threshold)
     spotted = np.where(pied, spotted, 0.6 * smooth(-0.6, 1.4, field))
     top = np.abs(turn - 0.5)
@@ -93,9 +93,21 @@ def skin(
     color = base + (patch - base) * spotted[:, None]
     color = _details(color, table[:, 11:14], part, along, top, up)
     fur = _lookup(noise(53, 14, 2, 0.35), along * 500 + table[:, 8], turn * 900)
-    color = color * (1 + 0.055 * fur[:, None])
+    color = color * (1 + 0.03 * fur[:, None])
+    color = color * _topline(part, along, top)[:, None]
     stain = smooth(0.2, 1.4, _lookup(noise(54, 60, 5), y, x) + 1.6 * (0.55 - up))
     return mix(color, _DIRT, 0.75 * stain * table[:, 14] * (part != HORN))
+
+
+def _topline(part: Ints, along: Floats, top: Floats) -> Floats:
+    """Brightness of the bones under the skin: spine, the hollows beside it, hooks, shoulder."""
+    spine = 0.16 * np.exp(-((top / 0.010) ** 2)) - 0.20 * np.exp(-(((top - 0.036) / 0.022) ** 2))
+    hooks = np.exp(-(((along - 0.47) / 0.07) ** 2) - ((top - 0.15) / 0.045) ** 2)
+    hollow = np.exp(-(((along - 0.70) / 0.09) ** 2) - ((top - 0.19) / 0.07) ** 2)
+    blade = np.exp(-(((along - 1.62) / 0.07) ** 2) - ((top - 0.16) / 0.10) ** 2)
+    along_back = smooth(0.02, 0.25, along) * smooth(2.2, 1.8, along)
+    relief = spine * along_back + 0.20 * hooks - 0.24 * hollow - 0.20 * blade
+    return (1 + relief * (part == TRUNK)).astype(np.float32)
 
 
 def _details(

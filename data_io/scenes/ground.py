@@ -81,31 +81,31 @@ def _strands(
 
 
 def _straw(rng: np.random.Generator) -> Floats:
-    soil = mix((0.20, 0.15, 0.10), (0.33, 0.25, 0.16), smooth(-1.5, 1.5, noise(11, 200, 4)))
+    soil = mix((0.27, 0.21, 0.14), (0.42, 0.33, 0.22), smooth(-1.5, 1.5, noise(11, 200, 4)))
     litter = np.ascontiguousarray(soil)
-    for level, count in ((0.50, 9000), (0.68, 12000), (0.85, 9000), (1.0, 4500)):
+    for level, count in ((0.62, 8000), (0.78, 12000), (0.92, 11000), (1.06, 5500)):
         tone = rng.uniform(0.82, 1.1, (24, 1)) * level
-        warm = np.array([0.84, 0.70, 0.45]) + rng.normal(0, 0.03, (24, 3))
-        _strands(litter, rng, count, (7, 26), np.clip(tone * warm, 0, 1))
-    worn = smooth(0.35, 1.5, noise(12, 320, 14)) * 0.85
-    dung = smooth(1.35, 1.7, noise(13, 90, 12))
+        warm = np.array([0.88, 0.75, 0.50]) + rng.normal(0, 0.03, (24, 3))
+        _strands(litter, rng, count, (9, 32), np.clip(tone * warm, 0, 1))
+    worn = smooth(0.7, 1.9, noise(12, 380, 24)) * 0.75
+    dung = smooth(1.55, 1.8, noise(13, 110, 24))
     ground = litter * (1 - worn[..., None]) + soil * worn[..., None] * 0.9
     ground = mix(ground, (0.17, 0.125, 0.075), 0.8 * dung)
-    return ground * _relief(noise(14, 60, 8), 0.5)[..., None]
+    return ground * _relief(noise(14, 90, 24), 0.9)[..., None]
 
 
 def _mud(rng: np.random.Generator) -> Floats:
-    height = noise(21, 300, 5) * 1.0 + 0.5 * noise(22, 40, 4)
+    height = noise(21, 300, 12) * 1.0 + 0.35 * noise(22, 40, 6)
     prints = np.zeros((SIZE, SIZE), np.float32)
     for _ in range(900):
         x, y, angle = rng.uniform(12, SIZE - 12), rng.uniform(12, SIZE - 12), rng.uniform(0, 6.3)
-        for side in (-3.0, 3.0):
+        for side in (-4.0, 4.0):
             spot = (round(x - side * np.sin(angle)), round(y + side * np.cos(angle)))
-            cv2.ellipse(prints, spot, (6, 3), float(np.degrees(angle)), 0, 360, 1.0, -1)
+            cv2.ellipse(prints, spot, (8, 4), float(np.degrees(angle)), 0, 360, 1.0, -1)
     height -= 1.3 * cv2.GaussianBlur(prints, (0, 0), 1.2)
     wet = smooth(-0.2, 1.0, -noise(23, 260, 16))
     tone = smooth(-2, 2, height)
-    color = mix(mix((0.17, 0.125, 0.09), (0.43, 0.335, 0.24), tone), (0.13, 0.10, 0.08), 0.6 * wet)
+    color = mix(mix((0.235, 0.19, 0.15), (0.47, 0.40, 0.325), tone), (0.17, 0.14, 0.115), 0.6 * wet)
     relief = _relief(height, 0.42)
     glint = smooth(1.25, 1.7, relief)[..., None] * wet[..., None]
     return np.clip(color * relief[..., None] + 0.16 * glint, 0, 1).astype(np.float32)
@@ -113,10 +113,10 @@ def _mud(rng: np.random.Generator) -> Floats:
 
 def _grass(rng: np.random.Generator) -> Floats:
     patch = noise(31, 420, 20)
-    base = np.ascontiguousarray(mix((0.19, 0.27, 0.09), (0.33, 0.35, 0.15), smooth(-2, 2, patch)))
+    base = np.ascontiguousarray(mix((0.24, 0.32, 0.13), (0.38, 0.41, 0.20), smooth(-2, 2, patch)))
     for level, count in ((0.55, 14000), (0.8, 16000), (1.0, 14000), (1.2, 5000)):
         tone = rng.uniform(0.8, 1.15, (24, 1)) * level
-        green = np.array([0.40, 0.50, 0.17]) + rng.normal(0, 0.035, (24, 3))
+        green = np.array([0.47, 0.55, 0.25]) + rng.normal(0, 0.035, (24, 3))
         _strands(base, rng, count, (4, 13), np.clip(tone * green, 0, 1))
     dry = smooth(0.7, 1.9, noise(32, 260, 8))
     lush = smooth(1.0, 1.8, noise(33, 140, 10))

@@ -46,12 +46,11 @@ class _Draft:
 
 def _room(draft: _Draft, others: list[_Draft]) -> float:
     """Smallest distance between the long axes, in shares of the width two animals need."""
-    nearest = np.inf
-    for other in others:
-        gap = draft.axis()[:, None] - other.axis()[None]
-        need = 0.37 * (draft.scale + other.scale)
-        nearest = min(nearest, float(np.sqrt((gap**2).sum(-1)).min()) / need)
-    return nearest
+    if not others:
+        return np.inf
+    gap = draft.axis()[:, None] - np.stack([other.axis() for other in others])[:, None]
+    need = 0.37 * (draft.scale + np.array([other.scale for other in others]))
+    return float((np.sqrt((gap**2).sum(-1)).min((1, 2)) / need).min())
 
 
 def _inside(camera: Camera, draft: _Draft, margin: float) -> bool:
@@ -87,7 +86,7 @@ def _place(camera: Camera, rng: np.random.Generator, others: list[_Draft]) -> _D
         if camera.feed is not None and pose != "feeding":
             within = within and float(draft.axis()[:, 1].max()) < camera.feed - 0.15
         margin = 0.08 if len(others) < 2 else -0.04
-        if within and _inside(camera, draft, margin) and _room(draft, others) > 0.92:
+        if within and _room(draft, others) > 0.92 and _inside(camera, draft, margin):
             return draft
     return None
 
@@ -129,7 +128,7 @@ def draw_herd(seed: int, camera: Camera, frame: int) -> list[Member]:
     """The herd of one sequence at one frame: 2 to 25 animals, the same for the same arguments."""
     rng = np.random.default_rng([seed, zlib.crc32(camera.name.encode())])
     low, high = camera.herd
-    wanted = int(np.clip(round(low + (high - low) * rng.beta(1.3, 1.7)), 2, 25))
+    wanted = int(np.clip(round(low + (high - low) * rng.beta(1.6, 1.4)), 2, 25))
     drafts: list[_Draft] = []
     for _ in range(3 * wanted):
         draft = _place(camera, rng, drafts)

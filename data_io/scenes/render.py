@@ -13,12 +13,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data_io.scenes.backdrop import backdrop, ground_mask
+from data_io.scenes.backdrop import ground_mask
 from data_io.scenes.camera import Camera
 from data_io.scenes.cattle import EAR, HORN, TRUNK
 from data_io.scenes.coats import Coat, skin
 from data_io.scenes.ground import smooth
-from data_io.scenes.mesh import ATTRIBUTES, Floats, Ints, Mesh
+from data_io.scenes.mesh import Floats, Ints, Mesh
 
 _SHIFT = 3  # OpenCV's fixed point: 1 / 8 of a sample
 _MATERIAL_COLOR = np.array([[0.60, 0.61, 0.62], [0.40, 0.31, 0.22], [0.45, 0.45, 0.44]], np.float32)
@@ -34,15 +34,39 @@ class Raster:
     part: Ints
     owner: Ints
 
-    def owners(self) -> Ints:
-        """(H, W, 4) owner of each sample: -1 backdrop, 0 fixtures, k the k-th animal."""
-        owner = np.append(self.owner, -1)[self.quad]
-        return _by_pixel(owner)
+
+@dataclass(frozen=True, eq=False)
+class Pixels:
+    """A raster seen pixel by pixel.
+
+    `owner` (H, W) the animal holding most samples, 0 = none; `quad` (H, W) the quad of the first
+    sample, -1 = backdrop; `mixed` (y, x) of the n pixels on an edge and `four` (n, 4) their quads.
+    """
+
+    owner: Ints
+    quad: Ints
+    mixed: tuple[NDArray[np.intp], NDArray[np.intp]]
+    four: Ints
 
 
-def _by_pixel(buffer: Ints) -> Ints:
-    height, width = buffer.shape[0] // 2, buffer.shape[1] // 2
-    return buffer.reshape(height, 2, width, 2).swapaxes(1, 2).reshape(height, width, 4)
+def pixels_of(raster: Raster) -> Pixels:
+    """Vote on the owner of each pixel (ties: the first sample) and find the edges."""
+    buffer = raster.quad
+    corners = [buffer[i::2, j::2] for i in (0, 1) for j in (0, 1)]
+    first = np.ascontiguousarray(corners[0])
+    differ = (first != corners[1]) | (first != corners[2]) | (first != corners[3])
+    y, x = np.nonzero(differ)
+    four = np.stack([c[y, x] for c in corners], axis=1)
+    animals = np.append(np.maximum(raster.owner, 0), 0).astype(np.int32)
+    owner = animals[first]
+    key = np.append(raster.owner * 64 + raster.part, -1)[four]
+    edge = (key[:, 0] != key[:, 1]) | (key[:, 0] != key[:, 2]) | (key[:, 0] != key[:, 3])
+    y, x, four = y[edge], x[edge], four[edge]
+    voters = animals[four]
+    votes = sum((voters == voters[:, k : k + 1]).astype(np.int8) for k in range(4))
+    best = np.argmax(votes, axis=1)[:, None]
+    owner[y, x] = np.take_along_axis(voters, best, 1)[:, 0]
+    return Pixels(owner, first, (y, x), four)
 
 
 def _planes(pixels: Floats, values: Floats) -> Floats:
@@ -83,17 +107,6 @@ def _fill(buffer: NDArray[np.generic], pixels: Floats, values: range | list[int]
     fill = cv2.fillConvexPoly
     for corners, value in zip(fixed, values, strict=True):
         fill(buffer, corners, value, 8, _SHIFT)
-
-
-def instance_owner(owners: Ints) -> Ints:
-    """(H, W) the owner (0 = no animal) that holds most of a pixel's samples; ties: the first."""
-    animals = np.maximum(owners, 0)
-    result: Ints = animals[..., 0].copy()
-    mixed = (animals != animals[..., :1]).any(-1)
-    four = animals[mixed]
-    votes = (four[:, :, None] == four[:, None]).sum(-1)
-    result[mixed] = np.take_along_axis(four, votes.argmax(1)[:, None], 1)[:, 0]
-    return result
 
 
 def shadows(mesh: Mesh, camera: Camera, width: int, height: int) -> Floats:
@@ -171,29 +184,27 @@ def _light(camera: Camera, color: Floats, normal: Floats, up: Floats, metal: Int
 
 
 def paint(
-    raster: Raster, owners: Ints, camera: Camera, coats: list[Coat], ground: Floats
+    raster: Raster, pixels: Pixels, camera: Camera, coats: list[Coat], ground: Floats
 ) -> Floats:
     """(H, W, 3) float32 picture: `ground` (H, W, 3) with animals and fixtures over it."""
-    quad = _by_pixel(raster.quad)
-    key = np.append(raster.owner * 64 + raster.part, -1)[quad]
-    mixed = (key != key[..., :1]).any(-1)
     image = ground.copy()
-    y, x = np.nonzero(~mixed & (owners[..., 0] >= 0))
+    covered = pixels.quad >= 0
+    covered[pixels.mixed] = False
+    y, x = np.nonzero(covered)
     center = np.stack([x, y], 1).astype(np.float32) + 0.5
-    edge_y, edge_x = np.nonzero(mixed)
-    four = quad[mixed]
-    inside = four >= 0
+    inside = pixels.four >= 0
     corner = np.array([[0.25, 0.25], [0.75, 0.25], [0.25, 0.75], [0.75, 0.75]], np.float32)
-    places = (np.stack([edge_x, edge_y], 1)[:, None] + corner).astype(np.float32)
+    edge = np.stack(pixels.mixed[::-1], 1)[:, None]
+    places = (edge + corner).astype(np.float32)
     lit = _shade(
         raster, camera, coats,
-        np.concatenate([quad[y, x, 0], four[inside]]),
+        np.concatenate([pixels.quad[y, x], pixels.four[inside]]),
         np.concatenate([center, places[inside]]),
     )  # fmt: skip
     image[y, x] = lit[: len(y)]
-    samples = np.repeat(ground[mixed][:, None], 4, axis=1)
+    samples = np.repeat(ground[pixels.mixed][:, None], 4, axis=1)
     samples[inside] = lit[len(y) :]
-    image[mixed] = samples.mean(1)
+    image[pixels.mixed] = samples.mean(1)
     return image
 
 
@@ -223,15 +234,10 @@ def develop(image: Floats, camera: Camera, rng: np.random.Generator) -> NDArray[
     image = cv2.GaussianBlur(image * _falloff(camera, width, height), (0, 0), camera.blur)
     grain = _grain(camera.infrared)
     count = height * width
-    start = int(rng.integers(0, len(grain) - 1))
-    noise = np.take(grain, np.arange(start, start + count), axis=0, mode="wrap")
+    start = int(rng.integers(0, max(1, len(grain) - count)))
+    noise = grain[start : start + count] if count < len(grain) else np.resize(grain, (count, 3))
+    image = np.clip(image, 0, 1)
+    image = image * (1 + camera.lift * (1 - image))
     image += camera.noise * noise.reshape(height, width, 3)
     return (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
 
-
-def empty_ground(camera: Camera, width: int, height: int) -> Floats:
-    """The backdrop of a camera; see `backdrop`."""
-    return backdrop(camera, width, height)
-
-
-ATTRIBUTE_COUNT = ATTRIBUTES

@@ -12,16 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_io.errors import DataError
-from data_io.scenes.backdrop import fixtures
+from data_io.scenes.backdrop import backdrop, fixtures
 from data_io.scenes.camera import CAMERAS, Camera
 from data_io.scenes.cattle import herd_mesh
 from data_io.scenes.herd import draw_herd
 from data_io.scenes.mesh import join, without_owners
 from data_io.scenes.render import (
     develop,
-    empty_ground,
-    instance_owner,
     paint,
+    pixels_of,
     rasterize,
     shadows,
 )
@@ -91,21 +90,20 @@ def scene(
     gone: set[int] = set()
     while True:
         raster = rasterize(join([animals, bars]) if bars else animals, view, width, height)
-        owners = raster.owners()
-        owner = instance_owner(owners)
-        counts = np.bincount(owner.ravel(), minlength=len(herd) + 1)
+        pixels = pixels_of(raster)
+        counts = np.bincount(pixels.owner.ravel(), minlength=len(herd) + 1)
         small = {k for k in range(1, len(herd) + 1) if counts[k] < MIN_VISIBLE} - gone
         if not small:
             break
         gone |= small
         animals = without_owners(animals, small)
-    ground = empty_ground(view, width, height) * shadows(animals, view, width, height)[..., None]
-    image = paint(raster, owners, view, [member.coat for member in herd], ground)
+    ground = backdrop(view, width, height) * shadows(animals, view, width, height)[..., None]
+    image = paint(raster, pixels, view, [member.coat for member in herd], ground)
     rng = np.random.default_rng([seed, zlib.crc32(view.name.encode()), frame])
     kept = [k for k in range(1, len(herd) + 1) if k not in gone]
     return Scene(
         develop(image, view, rng),
-        tuple(owner == k for k in kept),
+        tuple(pixels.owner == k for k in kept),
         tuple(herd[k - 1].label for k in kept),
         view.name,
     )
