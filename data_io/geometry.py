@@ -44,7 +44,10 @@ __all__ = [
     "rle_iou",
     "rle_of_mask",
     "rle_of_parts",
+    "rle_of_runs",
     "rle_union",
+    "runs_of_rle",
+    "same_raster",
     "validate_parts",
 ]
 
@@ -68,7 +71,7 @@ def rle_of_parts(parts: Parts, height: int, width: int) -> Rle:
         DataError: a ring is not finite, has fewer than 3 vertices or is absurdly long.
     """
     if not parts:
-        return _rle_of_runs([height * width], height, width)
+        return rle_of_runs([height * width], height, width)
     pieces = []
     for part in parts:
         outer = _rle_of_ring(part.outer, height, width)
@@ -99,7 +102,7 @@ def parts_of_rle(rle: Rle) -> Parts:
     if not width:
         return ()
     rows = rle["size"][0]
-    ends = np.cumsum(_runs(rle))
+    ends = np.cumsum(runs_of_rle(rle))
     inside = np.clip(ends - x * rows, 0, width * rows)
     lengths = np.diff(inside, prepend=0)
     columns = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
@@ -133,9 +136,9 @@ def rle_intersection(rles: Sequence[Rle]) -> Rle:
 
 def rle_difference(a: Rle, b: Rle) -> Rle:
     """The pixels of `a` that are not in `b`."""
-    runs = _runs(b).tolist()
+    runs = runs_of_rle(b).tolist()
     # Runs alternate outside, inside, outside...: an empty first run swaps the two.
-    outside = _rle_of_runs(runs[1:] if runs[0] == 0 else [0, *runs], *b["size"])
+    outside = rle_of_runs(runs[1:] if runs[0] == 0 else [0, *runs], *b["size"])
     return rle_intersection([a, outside])
 
 
@@ -144,6 +147,11 @@ def rle_iou(a: Rle, b: Rle) -> float:
     if not area_of_rle(a) and not area_of_rle(b):
         return 1.0
     return float(coco_mask.iou([a], [b], [0])[0, 0])
+
+
+def same_raster(a: Rle, b: Rle) -> bool:
+    """Whether two RLEs of one size hold the same pixels, however they are written."""
+    return a["counts"] == b["counts"] or (area_of_rle(a) == area_of_rle(b) and rle_iou(a, b) == 1.0)
 
 
 def _rle_of_ring(ring: Ring, height: int, width: int) -> Rle:
@@ -155,13 +163,14 @@ def _rle_of_ring(ring: Ring, height: int, width: int) -> Rle:
     return encoded
 
 
-def _rle_of_runs(runs: list[int], height: int, width: int) -> Rle:
+def rle_of_runs(runs: list[int], height: int, width: int) -> Rle:
+    """The RLE of run lengths that start outside and add up to height * width."""
     record = {"size": [height, width], "counts": runs}
     encoded: Rle = coco_mask.frPyObjects(record, height, width)
     return encoded
 
 
-def _runs(rle: Rle) -> NDArray[np.int64]:
+def runs_of_rle(rle: Rle) -> NDArray[np.int64]:
     """Run lengths of a compressed RLE, starting outside.
 
     The format (pycocotools' rleToString): little-endian groups of 5 bits in a character offset by
