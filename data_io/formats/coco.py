@@ -19,6 +19,7 @@ import numpy as np
 
 from data_io import geometry as geo
 from data_io.errors import DataError
+from data_io.formats.coco_rle import checked_runs
 from data_io.formats.coco_write import ExportImage, ExportReport, write_coco
 from data_io.images import MAX_PIXELS, MAX_SIDE
 from data_io.types import Instance, Part, Parts, Source
@@ -80,7 +81,7 @@ class _Entry:
     index: str
     keys: Mapping[str, Any]
 
-    def refuse(self, why: str, remedy: str, field: str = "") -> DataError:
+    def refuse(self, why: str, remedy: str, field: str) -> DataError:
         return DataError(self.file, why, remedy, index=self.index, field=field)
 
     def whole(self, key: str) -> int:
@@ -371,30 +372,11 @@ def _is_valid(parts: Parts) -> bool:
 
 
 def _rle(entry: _Entry, value: Mapping[str, Any], image: CocoImage) -> geo.Rle:
-    size, counts = value.get("size"), value.get("counts")
-    if size != [image.height, image.width]:
+    if value.get("size") != [image.height, image.width]:
         why = f"the RLE's size is not [{image.height}, {image.width}] as the image's"
         raise entry.refuse(why, "export it from the image itself", "segmentation")
-    runs = _decoded(counts) if isinstance(counts, str) else counts
-    total = image.height * image.width
-    if not isinstance(runs, list) or not all(
-        isinstance(run, int) and not isinstance(run, bool) and 0 <= run <= total for run in runs
-    ):
-        raise entry.refuse("the RLE's counts are damaged", "export it again", "segmentation")
-    if sum(runs) != total:
-        why = f"the RLE's counts add up to {sum(runs)} instead of {total} pixels"
-        raise entry.refuse(why, "export it again", "segmentation")
-    rle = geo.rle_of_runs(runs, image.height, image.width)
-    # Merging drops runs of length zero, which pycocotools' boxes cannot digest.
-    return geo.rle_union([rle, rle])
-
-
-def _decoded(counts: str) -> list[int] | None:
-    """Run lengths of a compressed RLE, or None where its text is not one.
-
-    Characters are '0' to 'o', six bits each; a number has at most seven of them and must end.
-    """
-    if not re.fullmatch(r"(?:[P-o]{0,6}[0-O])+", counts):
-        return None
-    runs: list[int] = geo.runs_of_rle({"size": [0, 0], "counts": counts.encode("ascii")}).tolist()
-    return runs
+    try:
+        runs = checked_runs(value.get("counts"), image.height * image.width)
+    except ValueError as error:
+        raise entry.refuse(str(error), "export it again", "segmentation") from error
+    return geo.rle_of_runs(runs, image.height, image.width)

@@ -1,0 +1,476 @@
+from __future__ import annotations
+
+import copy
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+
+from data_io import geometry as geo
+from data_io.errors import DataError
+from data_io.formats import coco, coco_write
+from data_io.types import Category, ImageRecord, Instance, Part
+
+COW = Category("c-cow", "cow", "#e69f00", 1)
+CALF = Category("c-calf", "calf", "#56b4e9", 2)
+HEIGHT, WIDTH = 40, 60
+
+
+def tree() -> dict[str, Any]:
+    """A small file of which everything can be read."""
+    return {
+        "images": [{"id": 1, "file_name": "a.jpg", "width": WIDTH, "height": HEIGHT}],
+        "categories": [{"id": 0, "name": "cow"}, {"id": 7, "name": "calf"}],
+        "annotations": [
+            annotation(1),
+            annotation(2, category_id=7, mood="calm", attributes={"lying": True}),
+        ],
+    }
+
+
+def annotation(number: int, **keys: Any) -> dict[str, Any]:
+    polygon = [5, 5, 25, 5, 25, 25, 5, 25]
+    base = {"id": number, "image_id": 1, "category_id": 0, "segmentation": [polygon]}
+    return {**base, "iscrowd": 0, "area": 400, "bbox": [5, 5, 20, 20], **keys}
+
+
+def write(folder: Path, content: Any) -> Path:
+    path = folder / "labels.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    return path
+
+
+def record(number: int = 1, path: str = "/photos/a.jpg") -> ImageRecord:
+    return ImageRecord(f"i{number}", path, WIDTH, HEIGHT, "", "g", coco_id=number)
+
+
+def instance(parts: tuple[Part, ...], **keys: Any) -> Instance:
+    return Instance(id="x", category=keys.pop("category", COW.id), parts=parts, **keys)
+
+
+def box_part(x0: float, y0: float, x1: float, y1: float) -> Part:
+    return Part(np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], np.float64))
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+def test_reads_names_ids_keys_and_zero(tmp_path: Path) -> None:
+    file = coco.read_coco(write(tmp_path, tree()))
+    assert file.refused == ()
+    assert file.categories == (coco.CocoCategory(0, "cow"), coco.CocoCategory(7, "calf"))
+    (image,) = file.images
+    assert (image.file_name, image.width, image.height) == ("a.jpg", WIDTH, HEIGHT)
+    one, two = image.instances
+    assert (one.category, two.category) == ("0", "7")
+    assert two.extras == {"mood": "calm"}
+    assert two.attributes == {"lying": True}
+    assert one.parts[0].outer.tolist() == [[5, 5], [25, 5], [25, 25], [5, 25]]
+
+
+def refusal(folder: Path, **keys: Any) -> DataError:
+    """The one sentence for a bad annotation 9, after asserting that the rest came through."""
+    content = tree()
+    content["annotations"].insert(1, annotation(9, **keys))
+    file = coco.read_coco(write(folder, content))
+    assert len(file.images[0].instances) == 2
+    (error,) = file.refused
+    assert "\n" not in error.sentence()
+    return error
+
+
+OUTSIDE = [[100, 5, 120, 5, 120, 20]]
+
+
+@pytest.mark.parametrize(
+    ("keys", "field", "word"),
+    [
+        ({"segmentation": [[1, 1, 9, 9]]}, "segmentation", "2 vertices"),
+        ({"segmentation": [[1, 1, 9, 9, 4]]}, "segmentation", "odd"),
+        ({"segmentation": [[1, 1, float("nan"), 9, 4, 4]]}, "segmentation", "finite"),
+        ({"segmentation": [[1, 1, 10**400, 9, 4, 4]]}, "segmentation", "finite"),
+        ({"segmentation": [[1, 1, 5, 5, 9, 9]]}, "segmentation", "no area"),
+        ({"segmentation": [[1, 1, 1e15, 5, 9, 9]]}, "segmentation", "longer"),
+        ({"segmentation": OUTSIDE}, "segmentation", "outside the image"),
+        ({"segmentation": [[1.1, 1.1, 1.2, 1.1, 1.2, 1.2]]}, "segmentation", "no pixel"),
+        ({"segmentation": []}, "segmentation", "no outline"),
+        ({"segmentation": [1, 1, 9, 1, 9, 9]}, "segmentation", "not a list"),
+        ({"category_id": 3}, "category_id", "category 3"),
+        ({"category_id": True}, "category_id", "not an integer"),
+        ({"image_id": 5}, "image_id", "image 5"),
+        ({"id": 2}, "id", "used twice"),
+        ({"id": "9"}, "id", "not an integer"),
+        ({"iscrowd": 2}, "iscrowd", "neither"),
+        ({"segmentation": {"size": [4, 4], "counts": [16]}}, "segmentation", "size"),
+        ({"segmentation": {"size": [HEIGHT, WIDTH], "counts": [5]}}, "segmentation", "add up"),
+        ({"segmentation": {"size": [HEIGHT, WIDTH], "counts": [-5, 2405]}}, "segmentation", "dam"),
+        ({"segmentation": {"size": [HEIGHT, WIDTH], "counts": "~~"}}, "segmentation", "damaged"),
+        ({"segmentation": {"size": [HEIGHT, WIDTH], "counts": "oooo"}}, "segmentation", "damaged"),
+        ({"segmentation": {"size": [HEIGHT, WIDTH], "counts": [2400]}}, "segmentation", "no pixel"),
+    ],
+)
+def test_bad_annotations_cost_a_sentence_each(
+    tmp_path: Path, keys: dict[str, Any], field: str, word: str
+) -> None:
+    if keys.get("id") == 2:  # the first of two annotations with one id is kept
+        content = tree()
+        content["annotations"].append(annotation(2))
+        (error,) = coco.read_coco(write(tmp_path, content)).refused
+        assert error.index == "annotation 2"
+    else:
+        error = refusal(tmp_path, **keys)
+    assert error.field == field
+    assert word in error.sentence()
+
+
+@pytest.mark.parametrize(
+    "name", ["../a.jpg", "x/../../a.jpg", "/etc/a.jpg", "C:\\a.jpg", "..\\a.jpg", "\\\\host\\a.jpg"]
+)
+def test_file_names_cannot_leave_the_folder(tmp_path: Path, name: str) -> None:
+    content = tree()
+    content["images"].append({"id": 2, "file_name": name, "width": 9, "height": 9})
+    file = coco.read_coco(write(tmp_path, content))
+    assert [image.coco_id for image in file.images] == [1]
+    assert "leads out" in file.refused[0].sentence()
+
+
+@pytest.mark.parametrize(
+    ("row", "word"),
+    [
+        ({"id": 1, "file_name": "b.jpg", "width": 9, "height": 9}, "used twice"),
+        ({"id": 2, "file_name": "a.jpg", "width": 9, "height": 9}, "same file_name"),
+        ({"id": 2, "file_name": "b.jpg", "width": 0, "height": 9}, "cannot be"),
+        ({"id": 2, "file_name": "b.jpg", "width": 90_000, "height": 90_000}, "cannot be"),
+        ({"id": 2, "file_name": "b.jpg"}, "missing"),
+        ({"id": 2, "file_name": 5, "width": 9, "height": 9}, "not a text"),
+        ({"id": 2, "file_name": "\ud800", "width": 9, "height": 9}, "no text"),
+        ("b.jpg", "not an object"),
+    ],
+)
+def test_bad_images_cost_a_sentence_each(tmp_path: Path, row: Any, word: str) -> None:
+    content = tree()
+    content["images"].append(row)
+    file = coco.read_coco(write(tmp_path, content))
+    assert len(file.images) == 1
+    assert len(file.images[0].instances) == 2
+    (error,) = file.refused
+    assert word in error.sentence()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        '{"images": [',
+        "[]",
+        '"text"',
+        '{"images": [], "annotations": {}, "categories": []}',
+        '{"images": [], "categories": []}',
+        "[" * 100_000,
+        '{"x": ' + "9" * 10_000 + "}",
+    ],
+)
+def test_what_is_no_coco_file_raises_one_sentence(tmp_path: Path, content: str) -> None:
+    with pytest.raises(DataError, match=r"labels\.json.*;.*\.$"):
+        coco.read_coco(write(tmp_path, content))
+
+
+def test_absent_and_binary_files(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="cannot be read"):
+        coco.read_coco(tmp_path / "absent.json")
+    (tmp_path / "b.json").write_bytes(b"\xff\xd8\xff\xe0")
+    with pytest.raises(DataError, match="not valid JSON"):
+        coco.read_coco(tmp_path / "b.json")
+
+
+@pytest.mark.parametrize(
+    "polygon", [[50, 10, 60.4, 10, 60.4, 30, 50, 30], [-30, 5, 70, 20, 40, 45, 20, 8]]
+)
+def test_a_polygon_across_the_border_is_cut_and_noted(tmp_path: Path, polygon: list[float]) -> None:
+    content = tree()
+    content["annotations"] = [annotation(1, segmentation=[polygon])]
+    file = coco.read_coco(write(tmp_path, content))
+    (kept,) = file.images[0].instances
+    assert kept.attributes == {coco.CLIPPED: True}
+    x, y, width, height = geo.box_of_parts(kept.parts)
+    assert x >= 0
+    assert y >= 0
+    assert x + width <= WIDTH
+    assert y + height <= HEIGHT
+    (expected,) = coco_mask.frPyObjects([polygon], HEIGHT, WIDTH)
+    assert geo.same_raster(geo.rle_of_parts(kept.parts, HEIGHT, WIDTH), expected)
+    geo.validate_parts(kept.parts)
+
+
+def test_both_kinds_of_rle_and_crowds(tmp_path: Path) -> None:
+    mask = np.zeros((HEIGHT, WIDTH), bool)
+    mask[3:20, 4:30] = True
+    mask[8:12, 10:14] = False
+    mask[30, 50] = True
+    rle = geo.rle_of_mask(mask)
+    runs = geo.runs_of_rle(rle).tolist()
+    size = [HEIGHT, WIDTH]
+    content = tree()
+    content["annotations"] = [
+        annotation(1, segmentation={"size": size, "counts": rle["counts"].decode()}, iscrowd=1),
+        annotation(2, segmentation={"size": size, "counts": [*runs[:2], 0, 0, *runs[2:]]}),
+        annotation(3, segmentation={"size": size, "counts": [0, 0, 0, 0, *runs, 0, 0, 0]}),
+    ]
+    file = coco.read_coco(write(tmp_path, content))
+    assert file.refused == ()
+    for item in file.images[0].instances:
+        assert (geo.mask_of_parts(item.parts, HEIGHT, WIDTH) == mask).all()
+    assert [item.iscrowd for item in file.images[0].instances] == [True, False, False]
+
+
+def test_unknown_keys_are_made_storable(tmp_path: Path) -> None:
+    content = tree()
+    odd = annotation(1, weight=float("inf"), note="\ud800", nested={"a": [1, {"b": None}]})
+    content["annotations"] = [odd]
+    (item,) = coco.read_coco(write(tmp_path, content)).images[0].instances
+    assert item.extras == {"weight": None, "note": "?", "nested": {"a": [1, {"b": None}]}}
+    deep: Any = 0
+    for _ in range(200):
+        deep = [deep]
+    content["annotations"] = [annotation(1, deep=deep)]
+    (error,) = coco.read_coco(write(tmp_path, content)).refused
+    assert "nested" in error.sentence()
+
+
+ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=4)
+    | st.sampled_from([10**400, 1e308, -0.0, "\ud800", "", "../x"]),
+    lambda inner: (
+        st.lists(inner, max_size=8)
+        | st.dictionaries(st.sampled_from(["size", "counts", "id", "a"]), inner, max_size=3)
+    ),
+    max_leaves=10,
+)
+
+
+@given(st.data())
+@settings(max_examples=300, deadline=None)
+def test_hostile_values_anywhere_raise_nothing_but_sentences(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    content = tree()
+    for _ in range(data.draw(st.integers(1, 3))):
+        table = data.draw(st.sampled_from(["images", "categories", "annotations"]))
+        if (
+            not (isinstance(content[table], list) and content[table])
+            or data.draw(st.integers(0, 9)) == 0
+        ):
+            content[table] = data.draw(ANYTHING)
+            continue
+        row = data.draw(st.sampled_from(content[table]))
+        if isinstance(row, dict):
+            row[data.draw(st.sampled_from(sorted(row)))] = data.draw(ANYTHING)
+    folder = tmp_path_factory.mktemp("fuzz")
+    try:
+        file = coco.read_coco(write(folder, content))
+    except DataError as error:
+        assert error.sentence()  # noqa: PT017
+        return
+    for image in file.images:
+        for item in image.instances:
+            assert geo.area_of_rle(geo.rle_of_parts(item.parts, image.height, image.width)) > 0
+            json.dumps([item.extras, item.attributes], allow_nan=False).encode("utf-8")
+
+
+@given(st.text(alphabet=[chr(code) for code in range(46, 114)], max_size=12))
+@settings(max_examples=200, deadline=None)
+def test_hostile_compressed_runs(tmp_path_factory: pytest.TempPathFactory, counts: str) -> None:
+    content = tree()
+    region = {"size": [HEIGHT, WIDTH], "counts": counts}
+    content["annotations"] = [annotation(1, segmentation=region)]
+    file = coco.read_coco(write(tmp_path_factory.mktemp("fuzz"), content))
+    assert len(file.refused) + len(file.images[0].instances) == 1
+
+
+# --- writing --------------------------------------------------------------------------------------
+
+
+def rasters(path: Path) -> dict[int, np.ndarray]:
+    reader = COCO(str(path))
+    return {key: reader.annToMask(row).astype(bool) for key, row in reader.anns.items()}
+
+
+MASKS = st.lists(
+    npst.arrays(np.bool_, (HEIGHT, WIDTH), elements=st.booleans(), fill=st.booleans()),
+    min_size=1,
+    max_size=2,
+)
+
+
+@given(MASKS)
+@settings(max_examples=60, deadline=None)
+def test_exported_rasters_equal_the_stored_ones(
+    tmp_path_factory: pytest.TempPathFactory, masks: list[np.ndarray]
+) -> None:
+    target = tmp_path_factory.mktemp("out") / "out.json"
+    items = [(k + 1, instance(geo.parts_of_mask(mask))) for k, mask in enumerate(masks)]
+    report = coco.write_coco(target, [coco.ExportImage(record(), items)], [COW])
+    assert report.instances == len(masks)
+    assert report.sha256 == hashlib.sha256(target.read_bytes()).hexdigest()
+    read = rasters(target)
+    for number, item in items:
+        stored = geo.mask_of_parts(item.parts, HEIGHT, WIDTH)
+        assert (read[number] == stored).all()
+    for row in json.loads(target.read_text())["annotations"]:
+        mask = masks[row["id"] - 1]
+        assert row["area"] == mask.sum()
+        assert tuple(row["bbox"]) == geo.box_of_rle(geo.rle_of_mask(mask))
+        assert isinstance(row["segmentation"], list) == bool(mask.any())
+
+
+def test_polygons_leave_as_they_came(tmp_path: Path) -> None:
+    ring = np.array([[3.25, 4.5], [30.1, 6.7], [22.9, 33.3]])
+    holed = Part(box_part(35, 5, 55, 35).outer, (box_part(40, 10, 50, 20).outer,))
+    slanted = Part(np.array([[5.3, 1.1], [58.2, 3.3], [30.7, 39.1]]), (ring[:, :] * 0.2 + 15,))
+    target = tmp_path / "out.json"
+    items = [(4, instance((Part(ring),))), (5, instance((holed,))), (6, instance((slanted,)))]
+    coco.write_coco(target, [coco.ExportImage(record(), items)], [COW])
+    rows = json.loads(target.read_text())["annotations"]
+    assert [row["id"] for row in rows] == [4, 5, 6]
+    assert rows[0]["segmentation"] == [ring.ravel().tolist()]
+    assert len(rows[1]["segmentation"][0]) == 2 * (4 + 4 + 3)
+    for number, mask in rasters(target).items():
+        parts = next(item.parts for key, item in items if key == number)
+        assert (mask == geo.mask_of_parts(parts, HEIGHT, WIDTH)).all()
+
+
+def test_a_round_trip_keeps_provenance_attributes_and_unknown_keys(tmp_path: Path) -> None:
+    parts = (box_part(1, 1, 9, 9),)
+    proposed = instance(
+        parts,
+        source="model",
+        version="v3",
+        score=0.75,
+        attributes={"lying": True},
+        extras={"mood": "calm", "area": "overridden"},
+    )
+    crowd = instance(parts, category=CALF.id, iscrowd=True)
+    target = tmp_path / "out.json"
+    images = [coco.ExportImage(record(), [(1, proposed), (2, crowd)])]
+    coco.write_coco(target, images, [COW, CALF])
+    file = coco.read_coco(target)
+    assert file.refused == ()
+    assert file.categories == (coco.CocoCategory(1, "cow"), coco.CocoCategory(2, "calf"))
+    one, two = file.images[0].instances
+    assert (one.source, one.version, one.score) == ("model", "v3", 0.75)
+    assert one.attributes == {"lying": True}
+    assert one.extras == {"mood": "calm"}
+    assert (two.category, two.iscrowd, two.source) == ("2", True, "human")
+    row = json.loads(target.read_text())["annotations"][0]
+    assert row["attributes"] == {"lying": True, "source": "model", "version": "v3"}
+    assert row["area"] == 64
+
+
+def names_of(target: Path, paths: list[str], root: str | None) -> list[str]:
+    images = [coco.ExportImage(record(k + 1, path), []) for k, path in enumerate(paths)]
+    coco.write_coco(target, images, [COW], root)
+    return [image.file_name for image in coco.read_coco(target).images]
+
+
+def test_file_names_are_relative_to_the_root_or_the_common_folder(tmp_path: Path) -> None:
+    target = tmp_path / "out.json"
+    paths = ["/farm/a/1.jpg", "/farm/b/1.jpg"]
+    assert names_of(target, paths, None) == ["a/1.jpg", "b/1.jpg"]
+    assert names_of(target, paths, "/") == ["farm/a/1.jpg", "farm/b/1.jpg"]
+    assert names_of(target, ["/farm/a/1.jpg", "/mill/2.jpg"], "/farm") == ["a/1.jpg", "2.jpg"]
+    with pytest.raises(DataError, match=r"1\.jpg"):
+        names_of(target, paths, "/elsewhere")
+    assert names_of(target, [], None) == []
+
+
+@pytest.mark.parametrize("fault", ["raster", "disk", "attribute", "category", "ids"])
+def test_a_failure_leaves_the_old_file_and_no_litter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    target = tmp_path / "out.json"
+    target.write_text("the old export")
+    item = instance((box_part(1, 1, 9, 9),))
+    items = [(1, item)]
+    if fault == "raster":
+        other = geo.rle_of_parts((box_part(1, 1, 9, 8),), HEIGHT, WIDTH)
+        monkeypatch.setattr(coco_write.COCO, "annToRLE", lambda self, row: other)
+    elif fault == "disk":
+        monkeypatch.setattr(coco_write.os, "fsync", _no_space)
+    elif fault == "attribute":
+        items = [(1, dataclasses.replace(item, attributes={"x": object()}))]
+    elif fault == "category":
+        items = [(1, dataclasses.replace(item, category="gone"))]
+    else:
+        items = [(1, item), (1, copy.copy(item))]
+    with pytest.raises(DataError):
+        coco.write_coco(target, [coco.ExportImage(record(), items)], [COW])
+    assert target.read_text() == "the old export"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def _no_space(handle: int) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_the_target_folder_must_exist(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="cannot be written"):
+        coco.write_coco(tmp_path / "absent" / "out.json", [], [])
+
+
+# --- real files -----------------------------------------------------------------------------------
+
+SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
+
+
+@pytest.mark.parametrize("name", ["cattle_drone_yak", "cattle_barn_topdown", "coco_small"])
+def test_real_files_go_through_unchanged(tmp_path: Path, name: str) -> None:
+    source = SHARED / name / "annotations.json"
+    if not source.is_file():
+        pytest.skip(f"../shared/data/{name}/annotations.json is missing")
+    file = coco.read_coco(source)
+    assert file.refused == ()
+    categories = [
+        Category(str(item.coco_id), item.name, "#000000", item.coco_id) for item in file.categories
+    ]
+    ids = iter(range(1, 10_000))
+    images = [
+        coco.ExportImage(
+            dataclasses.replace(
+                record(image.coco_id, f"/photos/{image.file_name}"),
+                width=image.width,
+                height=image.height,
+            ),
+            [(next(ids), item) for item in image.instances],
+        )
+        for image in file.images[:60]
+    ]
+    target = tmp_path / "out.json"
+    coco.write_coco(target, images, categories)
+    before = {row["id"]: row for row in json.loads(source.read_text())["annotations"]}
+    after = json.loads(target.read_text())["annotations"]
+    kept = {row["image_id"] for row in after}
+    originals = [row for row in before.values() if row["image_id"] in kept]
+    by_image = {image.record.coco_id: [] for image in images}
+    for row in originals:
+        by_image[row["image_id"]].append([_open(flat) for flat in row["segmentation"]])
+    assert [row["segmentation"] for row in after] == [
+        segmentation for image in images for segmentation in by_image[image.record.coco_id]
+    ]
+
+
+def _open(flat: list[float]) -> list[float]:
+    """A ring without the repeated first vertex, which records do not keep."""
+    return flat[:-2] if len(flat) > 6 and flat[:2] == flat[-2:] else flat
