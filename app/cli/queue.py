@@ -1,0 +1,26 @@
+"""``queue PROJECT`` -> {"items": [{"image", "name", "score", "why", "regions", "status"}]}."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from app import queue
+from app.cli.common import Json, Project, command, open_project, tell
+
+
+@command
+def run(
+    project: Project,
+    top: Annotated[int, typer.Option(min=1, help="Length of the list.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """List the images worth looking at next, and why."""
+    with open_project(project) as store:
+        items = [item.as_dict() for item in queue.ranked(store, top)]
+    lines = [
+        f"{place:3d}. {item['name']} ({item['image']}): {item['why']}"
+        for place, item in enumerate(items, 1)
+    ]
+    tell({"items": items}, as_json, "\n".join(lines) or "the queue is empty")

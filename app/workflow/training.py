@@ -1,0 +1,306 @@
+"""From a snapshot to a model version: start, finalise, promote, roll back."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import IO, Any
+
+from app import jobs, settings
+from app.run import Run, Stopped, exclusive
+from data_io.errors import DataError
+from data_io.snapshot import write_snapshot
+from data_io.store import Store
+from data_io.types import Job, ModelVersion
+from model.config import train_config
+
+STOPPED = 3  # exit code of a trainer that wrote a checkpoint and left
+LOCK = ".training"
+_STOP_SECONDS = 50.0
+_FILES = ("weights.safetensors", "version.json")
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What a person may choose for one training; None = the project's settings.
+
+    `steps` replaces the time budget of `minutes`.
+    """
+
+    method: str | None = None
+    preset: str | None = None
+    minutes: float | None = None
+    steps: int | None = None
+    seed: int = 0
+    device: str | None = None
+    threads: int | None = None
+
+
+def start_training(store: Store, options: TrainOptions | None = None) -> Job:
+    """Freeze the labels into a snapshot and start training on it in the background.
+
+    Raises:
+        DataError: nothing verified yet, an option that does not fit, or a training that runs.
+    """
+    overrides = _overrides(store, options or TrainOptions())
+    train_config(overrides)  # refused here, before anything is written
+    states = store.image_states()
+    usable = {record.id for record in store.images() if record.split != "test"}
+    if not store.categories() or not any(states[id].verified != "none" for id in usable):
+        raise DataError(
+            store.project.name,
+            "no image has a verified area to learn from",
+            "label an image and accept it, or import labels",
+        )
+    jobs.refuse_second_trainer(store)
+    snapshot = write_snapshot(store, store.project / "snapshots")
+    config = {
+        "snapshot": str(snapshot.folder),
+        "version": _new_version_id(store),
+        # Every version starts from the published encoder and sees all labels: one trained on from
+        # its predecessor keeps the bias of the first images (and cannot be rebuilt from its row).
+        "parent": None,
+        "train": overrides,
+    }
+    return jobs.start_job(store, "train", config)
+
+
+def run_training(run: Run) -> dict[str, Any]:
+    """The train job: the trainer as a subprocess, then its version registered and judged."""
+    with exclusive(run, LOCK) as lock:
+        if not _is_trained(run):
+            _train(run, lock)
+        return finalise(run.store, run.job, run.folder)
+
+
+def finalise(store: Store, job: Job, folder: Path) -> dict[str, Any]:
+    """Register what the trainer left in `folder` and promote it unless it is worse.
+
+    May be repeated after a crash at any point.
+
+    Raises:
+        DataError: the trainer left no complete version.
+    """
+    result = _read(folder / "result.json")
+    version_id = str(job.config["version"])
+    target = version_folder(store, version_id)
+    if not target.exists():
+        os.replace(folder / "version", target)
+    missing = missing_files(target)
+    if missing:
+        raise DataError(target.name, f"the version lacks {missing[0]}", "train again")
+    if version_id not in {version.id for version in store.versions()}:
+        store.add_version(_record(store, job, result, target))
+    promoted, why = _judge(store, version_id, result)
+    if promoted:
+        store.promote(version_id)
+    shutil.rmtree(folder / "checkpoint", ignore_errors=True)
+    return {
+        "version": version_id,
+        "promoted": promoted,
+        "why": why,
+        "steps": result.get("steps"),
+        "kept": result.get("kept"),
+        "metrics": result.get("metrics") or {},
+        "message": result.get("message") or "",
+    }
+
+
+def promote(store: Store, version_id: str) -> Job | None:
+    """Promote a version, or roll back to an older one, and recompute the proposals.
+
+    Returns:
+        The propose job, None when every proposal is this version's already.
+
+    Raises:
+        DataError: no such version, or its files are gone.
+    """
+    version = store.version(version_id)
+    missing = missing_files(version_folder(store, version.id))
+    if missing:
+        raise DataError(version_id, f"its {missing[0]} is gone", "promote another version")
+    store.promote(version_id)
+    from app.workflow import proposals
+
+    return proposals.ensure(store)
+
+
+def version_folder(store: Store, version_id: str) -> Path:
+    """Where the files of a version lie."""
+    return store.project / "versions" / version_id
+
+
+def missing_files(folder: Path) -> list[str]:
+    """Names of the files a complete version needs and this folder lacks."""
+    return [name for name in _FILES if not folder.joinpath(name).is_file()]
+
+
+def usable_version(store: Store, version_id: str | None = None) -> ModelVersion:
+    """The version asked for, else the promoted one, else the newest complete one.
+
+    Raises:
+        DataError: there is none, or its files are gone.
+    """
+    if version_id is not None:
+        version = store.version(version_id)
+        missing = missing_files(version_folder(store, version.id))
+        if missing:
+            raise DataError(version_id, f"its {missing[0]} is gone", "use another version")
+        return version
+    promoted = store.promoted()
+    for version in ([promoted] if promoted else []) + store.versions():
+        if not missing_files(version_folder(store, version.id)):
+            return version
+    raise DataError(store.project.name, "has no trained version yet", "run train first")
+
+
+def _overrides(store: Store, options: TrainOptions) -> dict[str, Any]:
+    defaults = settings.load(store.project)
+    values: dict[str, Any] = {
+        "preset": options.preset or defaults.preset,
+        "method": options.method or defaults.method,
+        "seed": options.seed,
+        "device": options.device or defaults.device,
+        "threads": options.threads or defaults.thread_count,
+    }
+    if options.steps is None:
+        return {**values, "minutes": options.minutes or defaults.minutes}
+    if options.steps < 1:
+        raise DataError("training settings", "there is nothing to do", "give 1 or more steps")
+    return {**values, "steps": options.steps}
+
+
+def _new_version_id(store: Store) -> str:
+    numbers = [re.match(r"v([0-9]+)-", str(job.config.get("version"))) for job in store.jobs()]
+    last = max((int(match.group(1)) for match in numbers if match), default=0)
+    return f"v{last + 1}-{uuid.uuid4().hex[:6]}"
+
+
+def _is_trained(run: Run) -> bool:
+    """True when an earlier attempt got as far as a version, and only the rest is to be done."""
+    target = version_folder(run.store, str(run.job.config["version"]))
+    done = run.folder.joinpath("version").is_dir() or target.is_dir()
+    return done and run.folder.joinpath("result.json").is_file()
+
+
+def _train(run: Run, lock: IO[bytes]) -> None:
+    """Run the trainer to its end, passing progress on; raises unless it finished."""
+    with run.folder.joinpath("worker.log").open("ab") as log:
+        trainer = subprocess.Popen(
+            [sys.executable, "-m", "model.train", str(run.folder)],
+            cwd=jobs.ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            # The trainer holds the lock too: it stays taken should this worker be killed.
+            pass_fds=(lock.fileno(),) if os.name == "posix" else (),
+        )
+    while trainer.poll() is None:
+        if run.stop.wait(0.25):
+            _stop(trainer)
+        _report(run)
+    _report(run)
+    _judge_exit(run, trainer.returncode)
+
+
+def _report(run: Run) -> None:
+    lines = jobs.read_log(run.store, run.job, tail=1)
+    if lines:
+        run.progress = lines[-1]
+
+
+def _stop(trainer: subprocess.Popen[bytes]) -> None:
+    """Give the trainer time for its checkpoint, then kill it."""
+    trainer.send_signal(signal.SIGTERM)
+    end = time.monotonic() + _STOP_SECONDS
+    while trainer.poll() is None and time.monotonic() < end:
+        time.sleep(0.1)
+    if trainer.poll() is None:
+        trainer.kill()
+        trainer.wait()
+
+
+def _judge_exit(run: Run, code: int) -> None:
+    if code == 0 and run.folder.joinpath("result.json").is_file():
+        return
+    if run.stop.is_set():
+        raise Stopped
+    if code == STOPPED or code < 0:
+        raise Stopped(
+            f"the trainer was ended from outside (code {code}); resume the job to go on from its"
+            " last checkpoint, and free some memory if this happens again"
+        )
+    told = run.folder / "error.json"
+    why = str(_read(told).get("error") or "") if told.is_file() else ""
+    raise TrainingFailed(why or "the trainer stopped without a reason; see worker.log of the job")
+
+
+class TrainingFailed(DataError):
+    """The trainer gave up; the message is its own sentence."""
+
+    def __init__(self, sentence: str) -> None:
+        Exception.__init__(self, sentence)
+        self.file, self.index, self.field = "training", "", ""
+        self.why, self.remedy = sentence, ""
+
+    def sentence(self) -> str:
+        """The trainer's sentence as it is."""
+        return self.why
+
+
+def _read(file: Path) -> Mapping[str, Any]:
+    content = json.loads(file.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise DataError(file, "is not a JSON object", "train again")
+    return content
+
+
+def _record(store: Store, job: Job, result: Mapping[str, Any], folder: Path) -> ModelVersion:
+    told = _read(folder / "version.json")
+    promoted = store.promoted()
+    categories = told.get("categories") or [category.id for category in store.categories()]
+    metrics = {**(result.get("metrics") or {}), "kept": result.get("kept")}
+    return ModelVersion(
+        id=str(job.config["version"]),
+        parent=promoted.id if promoted else None,
+        job=job.id,
+        weights_sha256=str(result.get("weights_sha256", "")),
+        config=dict(result.get("config") or job.config["train"]),
+        categories=tuple(
+            str(one["id"]) if isinstance(one, dict) else str(one) for one in categories
+        ),
+        snapshot=str(told.get("snapshot") or Path(str(job.config["snapshot"])).name),
+        metrics={**metrics, "degenerate": bool(result.get("degenerate"))},
+        state="aside",
+        created=datetime.now(timezone.utc),
+    )
+
+
+def _judge(store: Store, version_id: str, result: Mapping[str, Any]) -> tuple[bool, str]:
+    """Whether a fresh version is promoted, and why, in words."""
+    if result.get("degenerate"):
+        return (
+            False,
+            f"kept aside: {result.get('message') or 'it finds no animal, or only animals'}",
+        )
+    ahead = store.promoted()
+    new = (result.get("metrics") or {}).get("val_iou")
+    old = ahead.metrics.get("val_iou") if ahead is not None else None
+    if new is None:
+        return True, "promoted without a check: the project has no validation images"
+    if ahead is None or old is None or ahead.id == version_id:
+        return True, "promoted: there is no version with validation images to compare with"
+    if new < old - settings.load(store.project).worse:
+        return False, f"kept aside: validation IoU {new:.3f} against {old:.3f} of {ahead.id}"
+    return True, f"promoted: validation IoU {new:.3f} against {old:.3f} of {ahead.id}"
