@@ -41,7 +41,7 @@ def _lane(camera: Camera, color: Floats, x: Floats, y: Floats) -> Floats:
     grain = _world_noise(71, x, y, 2.5)
     concrete = np.array((0.53, 0.51, 0.47), np.float32) * (1 + 0.07 * grain[..., None])
     straw = sample(tile("straw"), x * 1.7, y * 1.7, np.full_like(x, 0.01))
-    silage = straw * np.array((0.80, 0.86, 0.72), np.float32)
+    silage = straw * np.array((0.66, 0.70, 0.58), np.float32)
     heap = smooth(0.62, 0.38, np.abs(y - camera.feed - 0.78) + 0.10 * grain)
     lane = mix(concrete, silage, heap)
     curb = smooth(0.16, 0.12, np.abs(y - camera.feed - 0.05))

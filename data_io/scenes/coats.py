@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_io.scenes.cattle import EAR, HEAD, HORN, LEG, TAIL, TRUNK, UDDER
+from data_io.scenes.cattle import EAR, HEAD, HORN, LEG, TRUNK, UDDER
 from data_io.scenes.ground import SIZE, mix, noise, smooth
 from data_io.scenes.mesh import Floats, Ints
 
@@ -56,7 +56,8 @@ def draw_coat(rng: np.random.Generator, breeds: tuple[float, ...]) -> Coat:
 
 
 def _lookup(field: Floats, x: Floats, y: Floats) -> Floats:
-    found: Floats = field[y.astype(np.int64) & (SIZE - 1), x.astype(np.int64) & (SIZE - 1)]
+    row = y.astype(np.int32) & (SIZE - 1)
+    found: Floats = field.ravel().take(row * SIZE + (x.astype(np.int32) & (SIZE - 1)))
     return found
 
 
@@ -79,7 +80,7 @@ def skin(
          for c in coats], np.float32,
     )[owner]  # fmt: skip
     base, patch, threshold, pied = table[:, :3], table[:, 3:6], table[:, 6], table[:, 7] > 0
-    x = along * 230 + table[:, 8] + part * 137
+    x = along * 230 + table[:, 8] + part.astype(np.float32) * 137
     y = turn * 460 + table[:, 9]
     field = _lookup(noise(51, 150, 30), x, y) + 0.045 * _lookup(noise(52, 14, 3), x, y)
     spotted = smooth(-0.05, 0.05, field - threshold)
@@ -89,25 +90,26 @@ def skin(
     blaze = smooth(-0.02, 0.02, top - table[:, 10] - 0.03 * field)
     spotted = np.where(head & pied, blaze, spotted)
     spotted = np.where(leg & pied, spotted * smooth(0.5, 0.75, up), spotted)
-    spotted = np.where((part == EAR) & pied, 1.0, spotted).astype(np.float32)
+    spotted[(part == EAR) & pied] = 1
     color = base + (patch - base) * spotted[:, None]
     color = _details(color, table[:, 11:14], part, along, top, up)
     fur = _lookup(noise(53, 14, 2, 0.35), along * 500 + table[:, 8], turn * 900)
     color = color * (1 + 0.03 * fur[:, None])
-    color = color * _topline(part, along, top)[:, None]
+    trunk = np.flatnonzero(part == TRUNK)
+    color[trunk] *= _topline(along[trunk], top[trunk])[:, None]
     stain = smooth(0.2, 1.4, _lookup(noise(54, 60, 5), y, x) + 1.6 * (0.55 - up))
     return mix(color, _DIRT, 0.75 * stain * table[:, 14] * (part != HORN))
 
 
-def _topline(part: Ints, along: Floats, top: Floats) -> Floats:
+def _topline(along: Floats, top: Floats) -> Floats:
     """Brightness of the bones under the skin: spine, the hollows beside it, hooks, shoulder."""
-    spine = 0.16 * np.exp(-((top / 0.010) ** 2)) - 0.20 * np.exp(-(((top - 0.036) / 0.022) ** 2))
+    spine = 0.07 * np.exp(-((top / 0.010) ** 2)) - 0.12 * np.exp(-(((top - 0.036) / 0.024) ** 2))
     hooks = np.exp(-(((along - 0.47) / 0.07) ** 2) - ((top - 0.15) / 0.045) ** 2)
     hollow = np.exp(-(((along - 0.70) / 0.09) ** 2) - ((top - 0.19) / 0.07) ** 2)
     blade = np.exp(-(((along - 1.62) / 0.07) ** 2) - ((top - 0.16) / 0.10) ** 2)
     along_back = smooth(0.02, 0.25, along) * smooth(2.2, 1.8, along)
     relief = spine * along_back + 0.20 * hooks - 0.24 * hollow - 0.20 * blade
-    return (1 + relief * (part == TRUNK)).astype(np.float32)
+    return (1 + relief).astype(np.float32)
 
 
 def _details(
@@ -115,15 +117,12 @@ def _details(
 ) -> Floats:
     """Muzzle, eyes, hooves, udder, horns and the darker inside of the ears."""
     head = part == HEAD
-    nose = smooth(0.43, 0.48, along) * head
+    nose = smooth(0.40, 0.45, along) * head
     color = color + (muzzle - color) * nose[:, None]
-    eye = (np.hypot((along - 0.19) / 0.028, (top - 0.20) / 0.045) < 1) & head
-    hoof = (part == LEG) * (1 - smooth(0.05, 0.08, up))
+    eye = (np.hypot((along - 0.17) / 0.028, (top - 0.20) / 0.045) < 1) & head
+    hoof = (part == LEG) * smooth(0.08, 0.05, up)
     color = mix(color, (0.13, 0.11, 0.09), np.clip(hoof + eye, 0, 1).astype(np.float32))
-    color = np.where((part == UDDER)[:, None], np.array(_PINK, np.float32), color)
-    color = np.where((part == HORN)[:, None], np.array((0.74, 0.68, 0.55), np.float32), color)
-    ear = (part == EAR) & (top < 0.16)
-    return np.where(ear[:, None], color * 0.8, color).astype(np.float32)
-
-
-PARTS = (TRUNK, HEAD, LEG, TAIL, EAR, UDDER, HORN)
+    color[part == UDDER] = _PINK
+    color[part == HORN] = (0.74, 0.68, 0.55)
+    color[(part == EAR) & (top < 0.16)] *= 0.8
+    return color

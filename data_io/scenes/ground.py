@@ -88,25 +88,25 @@ def _straw(rng: np.random.Generator) -> Floats:
         warm = np.array([0.88, 0.75, 0.50]) + rng.normal(0, 0.03, (24, 3))
         _strands(litter, rng, count, (9, 32), np.clip(tone * warm, 0, 1))
     worn = smooth(0.7, 1.9, noise(12, 380, 24)) * 0.75
-    dung = smooth(1.55, 1.8, noise(13, 110, 24))
+    dung = smooth(1.75, 1.95, noise(13, 130, 34) + 0.10 * noise(15, 20, 6))
     ground = litter * (1 - worn[..., None]) + soil * worn[..., None] * 0.9
-    ground = mix(ground, (0.17, 0.125, 0.075), 0.8 * dung)
+    ground = mix(ground, (0.20, 0.155, 0.095), 0.75 * dung) * _relief(dung, 0.3)[..., None]
     return ground * _relief(noise(14, 90, 24), 0.9)[..., None]
 
 
 def _mud(rng: np.random.Generator) -> Floats:
-    height = noise(21, 300, 12) * 1.0 + 0.35 * noise(22, 40, 6)
+    height = noise(21, 300, 12) + 0.35 * noise(22, 40, 6) + 0.16 * noise(24, 9, 2)
     prints = np.zeros((SIZE, SIZE), np.float32)
-    for _ in range(900):
+    for _ in range(1500):
         x, y, angle = rng.uniform(12, SIZE - 12), rng.uniform(12, SIZE - 12), rng.uniform(0, 6.3)
         for side in (-4.0, 4.0):
             spot = (round(x - side * np.sin(angle)), round(y + side * np.cos(angle)))
-            cv2.ellipse(prints, spot, (8, 4), float(np.degrees(angle)), 0, 360, 1.0, -1)
-    height -= 1.3 * cv2.GaussianBlur(prints, (0, 0), 1.2)
+            cv2.ellipse(prints, spot, (9, 4), float(np.degrees(angle)), 0, 360, 1.0, -1)
+    height -= 1.8 * cv2.GaussianBlur(prints, (0, 0), 1.5)
     wet = smooth(-0.2, 1.0, -noise(23, 260, 16))
     tone = smooth(-2, 2, height)
-    color = mix(mix((0.235, 0.19, 0.15), (0.47, 0.40, 0.325), tone), (0.17, 0.14, 0.115), 0.6 * wet)
-    relief = _relief(height, 0.42)
+    color = mix(mix((0.235, 0.19, 0.15), (0.47, 0.40, 0.325), tone), (0.17, 0.14, 0.115), 0.75 * wet)
+    relief = _relief(height, 0.6)
     glint = smooth(1.25, 1.7, relief)[..., None] * wet[..., None]
     return np.clip(color * relief[..., None] + 0.16 * glint, 0, 1).astype(np.float32)
 
@@ -114,10 +114,10 @@ def _mud(rng: np.random.Generator) -> Floats:
 def _grass(rng: np.random.Generator) -> Floats:
     patch = noise(31, 420, 20)
     base = np.ascontiguousarray(mix((0.24, 0.32, 0.13), (0.38, 0.41, 0.20), smooth(-2, 2, patch)))
-    for level, count in ((0.55, 14000), (0.8, 16000), (1.0, 14000), (1.2, 5000)):
+    for level, count in ((0.45, 16000), (0.72, 18000), (1.0, 16000), (1.32, 7000)):
         tone = rng.uniform(0.8, 1.15, (24, 1)) * level
         green = np.array([0.47, 0.55, 0.25]) + rng.normal(0, 0.035, (24, 3))
-        _strands(base, rng, count, (4, 13), np.clip(tone * green, 0, 1))
+        _strands(base, rng, count, (6, 20), np.clip(tone * green, 0, 1))
     dry = smooth(0.7, 1.9, noise(32, 260, 8))
     lush = smooth(1.0, 1.8, noise(33, 140, 10))
     base = mix(base, base * np.array([1.45, 1.15, 1.15], np.float32), 0.75 * dry)
@@ -130,7 +130,8 @@ def _slats(rng: np.random.Generator) -> Floats:
     color = tone[..., None] * np.array([1.0, 0.97, 0.92], np.float32)
     smear = smooth(-0.1, 1.6, noise(43, 360, 5, 0.45))
     color = mix(color, (0.29, 0.235, 0.165), 0.72 * smear)
-    color = mix(color, (0.19, 0.15, 0.10), 0.85 * smooth(1.45, 1.75, noise(44, 70, 9)))
+    pats = smooth(1.7, 1.95, noise(44, 120, 30) + 0.10 * noise(46, 20, 6))
+    color = mix(color, (0.20, 0.16, 0.11), 0.8 * pats) * _relief(pats, 0.35)[..., None]
     litter = np.ascontiguousarray(color)
     _strands(litter, rng, 700, (5, 16), np.full((6, 3), (0.70, 0.60, 0.42)))
     row = np.arange(SIZE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -82,7 +83,7 @@ def _place(camera: Camera, rng: np.random.Generator, others: list[_Draft]) -> _D
             heading = beside.heading + float(rng.normal(0, 0.12) + np.pi * (rng.random() < 0.3))
         draft = _Draft(x, y, heading, scale, pose)
         top = y1 if camera.feed is None else camera.feed - 0.9
-        within = x0 < x < x1 and y0 < y < top
+        within = x0 < x < x1 and y < top and float(draft.axis()[:, 1].min()) > y0
         if camera.feed is not None and pose != "feeding":
             within = within and float(draft.axis()[:, 1].max()) < camera.feed - 0.15
         margin = 0.08 if len(others) < 2 else -0.04
@@ -124,8 +125,9 @@ def _animal(draft: _Draft, rng: np.random.Generator, frame: int) -> Animal:
     )
 
 
-def draw_herd(seed: int, camera: Camera, frame: int) -> list[Member]:
-    """The herd of one sequence at one frame: 2 to 25 animals, the same for the same arguments."""
+@lru_cache(maxsize=64)
+def _layout(seed: int, camera: Camera) -> tuple[_Draft, ...]:
+    """Places of a herd at frame 0, without collisions."""
     rng = np.random.default_rng([seed, zlib.crc32(camera.name.encode())])
     low, high = camera.herd
     wanted = int(np.clip(round(low + (high - low) * rng.beta(1.6, 1.4)), 2, 25))
@@ -136,8 +138,13 @@ def draw_herd(seed: int, camera: Camera, frame: int) -> list[Member]:
             drafts.append(draft)
         if len(drafts) == wanted:
             break
+    return tuple(drafts)
+
+
+def draw_herd(seed: int, camera: Camera, frame: int) -> list[Member]:
+    """The herd of one sequence at one frame: 2 to 25 animals, the same for the same arguments."""
     herd = []
-    for k, draft in enumerate(drafts):
+    for k, draft in enumerate(_layout(seed, camera)):
         own = np.random.default_rng([seed, zlib.crc32(camera.name.encode()), k])
         coat = draw_coat(own, camera.breeds)
         label = "calf" if draft.scale < 0.8 else "cow"

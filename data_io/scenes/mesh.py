@@ -62,7 +62,7 @@ def grid_quads(stations: int, around: int) -> Ints:
 
 
 def _unit(vectors: Floats) -> Floats:
-    length = np.sqrt((vectors * vectors).sum(-1, keepdims=True))
+    length = np.sqrt(np.einsum("...i,...i->...", vectors, vectors))[..., None]
     return (vectors / np.maximum(length, 1e-6)).astype(np.float32)
 
 

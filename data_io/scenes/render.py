@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data_io.scenes.backdrop import ground_mask
+from data_io.scenes.backdrop import backdrop, fixtures, ground_mask
 from data_io.scenes.camera import Camera
-from data_io.scenes.cattle import EAR, HORN, TRUNK
+from data_io.scenes.cattle import HEAD, LEG, TRUNK
 from data_io.scenes.coats import Coat, skin
 from data_io.scenes.ground import smooth
 from data_io.scenes.mesh import Floats, Ints, Mesh
@@ -69,14 +69,22 @@ def pixels_of(raster: Raster) -> Pixels:
     return Pixels(owner, first, (y, x), four)
 
 
+def _middle(corners: Floats) -> Floats:
+    """(Q, 4, ...) -> (Q, ...); numpy's mean over an axis of four is several times slower."""
+    middle: Floats = (corners[:, 0] + corners[:, 1] + corners[:, 2] + corners[:, 3]) * np.float32(
+        0.25
+    )
+    return middle
+
+
 def _planes(pixels: Floats, values: Floats) -> Floats:
     """Least-squares plane of each attribute over a quad's corners: (Q, 4, 2), (Q, 4, 6)."""
-    middle = pixels.mean(1, keepdims=True)
+    middle = _middle(pixels)[:, None]
     offset = pixels - middle
-    xx = (offset[..., 0] ** 2).sum(1) + 0.4
-    yy = (offset[..., 1] ** 2).sum(1) + 0.4
-    xy = (offset[..., 0] * offset[..., 1]).sum(1)
-    mean = values.mean(1)
+    xx = np.einsum("qk,qk->q", offset[..., 0], offset[..., 0]) + 0.4
+    yy = np.einsum("qk,qk->q", offset[..., 1], offset[..., 1]) + 0.4
+    xy = np.einsum("qk,qk->q", offset[..., 0], offset[..., 1])
+    mean = _middle(values)
     moment = np.einsum("qkd,qka->qda", offset, values - mean[:, None])
     scale = 1 / (xx * yy - xy * xy)
     across = (yy[:, None] * moment[:, 0] - xy[:, None] * moment[:, 1]) * scale[:, None]
@@ -90,11 +98,12 @@ def rasterize(mesh: Mesh, camera: Camera, width: int, height: int) -> Raster:
     pixels, depth = camera.project(mesh.corners, width, height)
     one, two = pixels[:, 2] - pixels[:, 0], pixels[:, 3] - pixels[:, 1]
     area = one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0]
-    low, high = pixels.min(1), pixels.max(1)
-    seen = (area > 0) & (high > -2).all(1) & (low[:, 0] < width + 2) & (low[:, 1] < height + 2)
-    seen &= depth.min(1) > 0.3
-    chosen = np.flatnonzero(seen)
-    chosen = chosen[np.argsort(-depth[chosen].mean(1), kind="stable")]
+    middle, distance = _middle(pixels), _middle(depth)
+    reach = np.abs(one).max(1) + np.abs(two).max(1)  # generous: more than half a quad
+    across = np.abs(middle[:, 0] - width / 2) < width / 2 + reach
+    down = np.abs(middle[:, 1] - height / 2) < height / 2 + reach
+    chosen = np.flatnonzero((area > 0) & across & down & (distance > 0.5))
+    chosen = chosen[np.argsort(-distance[chosen], kind="stable")]
     buffer = np.full((2 * height, 2 * width), -1, np.int32)
     _fill(buffer, pixels[chosen] * 2 - 0.5, range(len(chosen)))
     planes = _planes(pixels[chosen], mesh.attributes[chosen])
@@ -112,8 +121,8 @@ def _fill(buffer: NDArray[np.generic], pixels: Floats, values: range | list[int]
 def shadows(mesh: Mesh, camera: Camera, width: int, height: int) -> Floats:
     """(H, W) share of light left on the ground: cast shadows and darkness under bodies."""
     small = (width // 2, height // 2)
-    thick = (mesh.part != EAR) & (mesh.part != HORN)
-    normal = mesh.attributes[:, :, :3].mean(1)
+    thick = (mesh.part == TRUNK) | (mesh.part == HEAD) | (mesh.part == LEG)
+    normal = _middle(mesh.attributes[:, :, :3])
     light = camera.light.direction()
     cast = _shadow(mesh.corners[thick & (normal @ light > 0)], light, camera, small)
     trunk = (mesh.part == TRUNK) & (normal[:, 2] > 0)
@@ -131,6 +140,22 @@ def shadows(mesh: Mesh, camera: Camera, width: int, height: int) -> Floats:
 
 
 @lru_cache(maxsize=16)
+def floor(camera: Camera, width: int, height: int) -> Floats:
+    """(H, W, 3) the backdrop with the shadows of rails and posts on it, which never move."""
+    empty = backdrop(camera, width, height)
+    bars = fixtures(camera)
+    if bars is None:
+        return empty
+    size = (2 * width, 2 * height)
+    cast = _shadow(bars.corners, camera.light.direction(), camera, size)
+    cast = cv2.resize(cast, (width, height), interpolation=cv2.INTER_AREA)
+    soft = max(0.6, 0.4 * camera.light.softness * camera.focal * width / _distance(camera))
+    cast = cv2.GaussianBlur(cast, (0, 0), soft) * _ground(camera, width, height)
+    lit: Floats = empty * (1 - 0.8 * camera.light.share * cast)[..., None]
+    return lit
+
+
+@lru_cache(maxsize=16)
 def _ground(camera: Camera, width: int, height: int) -> Floats:
     return ground_mask(camera, width, height)
 
@@ -145,7 +170,7 @@ def _shadow(corners: Floats, light: Floats, camera: Camera, size: tuple[int, int
     drop = corners[..., 2:] / max(float(light[2]), 0.2)
     flat = corners - drop * light
     pixels, depth = camera.project(flat.astype(np.float32), *size)
-    keep = depth.min(1) > 0.5
+    keep = _middle(depth) > 0.5
     buffer = np.zeros((size[1], size[0]), np.float32)
     _fill(buffer, np.clip(pixels[keep], -900, 2000) - 0.5, [1] * int(keep.sum()))
     return buffer
@@ -155,7 +180,7 @@ def _shade(raster: Raster, camera: Camera, coats: list[Coat], quad: Ints, at: Fl
     """(n, 3) lit colors of samples of `quad` (n,) at pixel coordinates (n, 2)."""
     plane = raster.planes[quad]
     values = plane[..., 0] + plane[..., 1] * at[:, :1] + plane[..., 2] * at[:, 1:]
-    normal = values[:, :3] / np.sqrt((values[:, :3] ** 2).sum(1, keepdims=True) + 1e-9)
+    normal = values[:, :3] / np.sqrt(np.einsum("ni,ni->n", values[:, :3], values[:, :3]) + 1e-9)[:, None]
     along, turn, up = values[:, 3], np.clip(values[:, 4], 0, 1), values[:, 5]
     owner, part = raster.owner[quad], raster.part[quad]
     color = _MATERIAL_COLOR[np.clip(part - 16, 0, 2)]
@@ -174,13 +199,14 @@ def _light(camera: Camera, color: Floats, normal: Floats, up: Floats, metal: Int
     bounce = np.clip(-normal[:, 2], 0, 1) * 0.14
     occlusion = 0.55 + 0.45 * smooth(0.0, 0.75, up + 0.5 * np.maximum(normal[:, 2], 0))
     share = camera.light.share
+    share = np.float32(share)
     tint = np.array(camera.light.color, np.float32)
     amount = 1.30 * share * key[:, None] * tint + (1.05 - share) * (sky**1.3)[:, None]
     lit = color * ((amount + bounce[:, None]) * occlusion[:, None] + 0.03)
     view = -camera.axes()[2]
     half = (light + view) / np.linalg.norm(light + view)
-    gloss = np.clip(normal @ half, 0, 1) ** np.where(metal, 24, 9)
-    return lit + (np.where(metal, 0.22, 0.055) * gloss)[:, None]
+    gloss = np.clip(normal @ half, 0, 1) ** np.where(metal, np.float32(24), np.float32(9))
+    return lit + (np.where(metal, np.float32(0.22), np.float32(0.055)) * gloss)[:, None]
 
 
 def paint(
@@ -237,7 +263,7 @@ def develop(image: Floats, camera: Camera, rng: np.random.Generator) -> NDArray[
     start = int(rng.integers(0, max(1, len(grain) - count)))
     noise = grain[start : start + count] if count < len(grain) else np.resize(grain, (count, 3))
     image = np.clip(image, 0, 1)
-    image = image * (1 + camera.lift * (1 - image))
-    image += camera.noise * noise.reshape(height, width, 3)
-    return (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
+    image *= np.float32(1 + camera.lift) - np.float32(camera.lift) * image
+    image += np.float32(camera.noise) * noise.reshape(height, width, 3)
+    return np.clip(image * 255 + 0.5, 0, 255).astype(np.uint8)
 

@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_io.errors import DataError
-from data_io.scenes.backdrop import backdrop, fixtures
+from data_io.scenes.backdrop import fixtures
 from data_io.scenes.camera import CAMERAS, Camera
 from data_io.scenes.cattle import herd_mesh
 from data_io.scenes.herd import draw_herd
 from data_io.scenes.mesh import join, without_owners
 from data_io.scenes.render import (
     develop,
+    floor,
     paint,
     pixels_of,
     rasterize,
@@ -97,7 +98,7 @@ def scene(
             break
         gone |= small
         animals = without_owners(animals, small)
-    ground = backdrop(view, width, height) * shadows(animals, view, width, height)[..., None]
+    ground = floor(view, width, height) * shadows(animals, view, width, height)[..., None]
     image = paint(raster, pixels, view, [member.coat for member in herd], ground)
     rng = np.random.default_rng([seed, zlib.crc32(view.name.encode()), frame])
     kept = [k for k in range(1, len(herd) + 1) if k not in gone]
