@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import uuid
@@ -26,7 +27,8 @@ def write_atomic(path: Path, content: bytes) -> None:
     except OSError as error:
         raise StoreError(disk_sentence(path, error)) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it was renamed, or there is no such folder at all
+            partial.unlink()
 
 
 def write_through(path: Path, content: bytes) -> None:

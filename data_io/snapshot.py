@@ -7,24 +7,29 @@ count as unlabeled; images that are excluded or set aside for testing are not in
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from data_io.atomic import PARTIAL, disk_sentence, write_through
 from data_io.errors import DataError, StoreError
 from data_io.geometry import Rle, area_of_rle, rle_of_parts
-from data_io.store import Store
 from data_io.types import Category, ImageRecord, Revision, Split
+
+if TYPE_CHECKING:  # trainings read snapshots and have no use for the database
+    from data_io.store import Store
 
 CONTENT = "snapshot.json"
 FORMAT = 1
+ABANDONED_SECONDS = 3600.0
 Label = tuple[int, Rle]
 
 
@@ -197,8 +202,17 @@ def _holds(target: Path, content: bytes) -> bool:
         return False
 
 
+def _sweep(folder: Path) -> None:
+    """Remove what processes that died long ago were writing."""
+    for partial in folder.glob(f"{PARTIAL}*"):
+        with contextlib.suppress(OSError):
+            if partial.stat().st_mtime < time.time() - ABANDONED_SECONDS:
+                shutil.rmtree(partial, ignore_errors=True)
+
+
 def _put(target: Path, content: bytes) -> None:
     """A whole folder or none: written beside the target, then renamed."""
+    _sweep(target.parent)
     partial = target.parent / f"{PARTIAL}{uuid.uuid4().hex}"
     partial.mkdir(parents=True)
     try:

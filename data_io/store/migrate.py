@@ -17,6 +17,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect
 
 from data_io.errors import StoreError
+from data_io.store import database
 from data_io.store.database import make_engine, told, writing
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -61,23 +62,18 @@ def bring_up_to_date(file: Path) -> None:
     try:
         with told(file):
             with engine.connect() as connection, connection.begin():
-                if current_revision(connection) == head_revision():
-                    return
-            with engine.connect() as connection:
-                connection.connection.driver_connection.execute(  # type: ignore[union-attr]
-                    "PRAGMA journal_mode=WAL"
-                )
+                current = current_revision(connection)
+                _refuse_unknown(connection, file, current)
+            if current == head_revision():
+                return
+            _enter_wal(file)
             with writing(engine) as connection, connection.begin():
                 _upgrade(connection, file)
     finally:
         engine.dispose()
 
 
-def _upgrade(connection: Connection, file: Path) -> None:
-    # Read again: another process may have migrated while this one waited for the lock.
-    current = current_revision(connection)
-    if current == head_revision():
-        return
+def _refuse_unknown(connection: Connection, file: Path, current: str | None) -> None:
     if current is None and inspect(connection).get_table_names():
         raise StoreError(f"{file}: this is another program's database; choose another folder.")
     if current is not None and current not in _known_revisions():
@@ -85,6 +81,20 @@ def _upgrade(connection: Connection, file: Path) -> None:
             f"{file}: a newer Herdmark wrote this project (schema {current}, this program knows"
             f" {head_revision()}); update Herdmark to open it."
         )
+
+
+def _enter_wal(file: Path) -> None:
+    """Switch to write-ahead logging; the setting stays with the file."""
+    with closing(sqlite3.connect(file, timeout=database.BUSY_SECONDS)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+
+
+def _upgrade(connection: Connection, file: Path) -> None:
+    # Read again: another process may have migrated while this one waited for the lock.
+    current = current_revision(connection)
+    if current == head_revision():
+        return
+    _refuse_unknown(connection, file, current)
     copy = None if current is None else copy_database(file, current)
     try:
         command.upgrade(alembic_config(connection), "head")
