@@ -1,0 +1,204 @@
+"""One image -> what a model version proposes for it.
+
+Route: scale to the version's long side -> normalize -> pad to a multiple of 32 -> network, once
+more mirrored -> mean probability -> stride 4 of the image -> instances, uncertainty, regions.
+
+On the CPU the network runs in ONNX Runtime (less than half the time of eager torch), on CUDA in
+torch with autocast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+
+from data_io.errors import DataError
+from data_io.types import Instance, ReviewRegion
+from model import instances, uncertainty
+from model.checkpoint import ONNX, file_sha256, load_version, read_meta
+from model.instances import STRIDE, resample
+from model.network import MULTIPLE
+
+Floats = NDArray[np.float32]
+Run = Callable[[Floats], Floats]  # (1, 3, H, W) -> logits (1, C, H/4, W/4)
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+REMEDY = "choose another version or train again"
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What one version says about one image.
+
+    Attributes:
+        probability: (C, h, w) float32 softmax at stride 4 of the image, h = ceil(H/4); class 0 is
+            the background, class c the predictor's ``categories[c - 1]``.
+        uncertainty: (h, w) uint8, 255 = entropy / ln C of 1.
+        instances: animals in image pixels, with scores and the version's id.
+        regions: places to judge, the most expected error first; their `image` is "".
+        score: in [0, 1], higher = look sooner.
+    """
+
+    probability: Floats
+    uncertainty: NDArray[np.uint8]
+    instances: tuple[Instance, ...]
+    regions: tuple[ReviewRegion, ...]
+    score: float
+
+
+class Predictor:
+    """A model version ready to predict; `predict` may be called from several threads.
+
+    Attributes:
+        version: id of the version. categories: category ids of the classes 1..C-1.
+        device: where the network runs. max_side: long side images are scaled down to.
+    """
+
+    def __init__(self, run: Run, meta: Mapping[str, Any], version: str, device: str) -> None:
+        self._run = run
+        self.version = version
+        self.device = device
+        self.categories: tuple[str, ...] = tuple(str(c) for c in meta["categories"])
+        self.max_side = int(meta["max_side"])
+        # (3, 1, 1) each: one multiplication and one addition normalize bytes
+        std = np.asarray(meta["std"], np.float32).reshape(3, 1, 1)
+        self._scale = 1 / (255 * std)
+        self._shift = -np.asarray(meta["mean"], np.float32).reshape(3, 1, 1) / std
+
+    @classmethod
+    def load(
+        cls, version_dir: Path | str, device: str = "auto", threads: int | None = None
+    ) -> Predictor:
+        """Open a version folder.
+
+        Args:
+            version_dir: folder with version.json, weights.safetensors and model.onnx.
+            device: auto (cuda where there is one, else cpu), cpu, cuda or mps.
+            threads: of the network on the CPU; None lets the runtime decide.
+
+        Raises:
+            DataError: a file is missing or not the one that was saved, or there is no such device.
+        """
+        folder = Path(version_dir)
+        chosen = _device(device)
+        meta = read_meta(folder)
+        missing = {"categories", "max_side", "mean", "std"} - meta.keys()
+        if missing:
+            why = f"version.json lacks {', '.join(sorted(missing))}"
+            raise DataError(folder, why, REMEDY)
+        if chosen == "cpu":
+            run = _onnx(folder, meta, threads)
+        else:
+            run = _torch(load_version(folder)[0], chosen)
+        return cls(run, meta, str(meta.get("id") or folder.name), chosen)
+
+    def predict(self, image: NDArray[np.uint8]) -> Prediction:
+        """Everything the version proposes for an image.
+
+        Args:
+            image: (H, W, 3) uint8 RGB of any size.
+        """
+        height, width = image.shape[:2]
+        probability = self.probability(image)
+        unsure = uncertainty.to_bytes(uncertainty.entropy(probability))
+        animals = instances.extract(probability, height, width, self.categories, self.version)
+        return Prediction(
+            probability=probability,
+            uncertainty=unsure,
+            instances=animals,
+            regions=uncertainty.regions(unsure, animals, height, width, version=self.version),
+            score=uncertainty.image_score(unsure),
+        )
+
+    def probability(self, image: NDArray[np.uint8]) -> Floats:
+        """Softmax averaged over the image and its mirror image.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+
+        Returns:
+            (C, ceil(H/4), ceil(W/4)) float32 that sums to 1 over C.
+        """
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+            raise ValueError(f"expected (H, W, 3) uint8, got {image.shape} {image.dtype}")
+        height, width = image.shape[:2]
+        zoom = min(1.0, self.max_side / max(height, width))
+        h, w = max(1, round(height * zoom)), max(1, round(width * zoom))
+        scaled = cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA) if zoom < 1 else image
+        below, right = -h % MULTIPLE, -w % MULTIPLE
+        padded = cv2.copyMakeBorder(scaled, 0, below, 0, right, cv2.BORDER_REFLECT_101)
+        batch = (padded.transpose(2, 0, 1) * self._scale + self._shift)[None]
+        batch = np.ascontiguousarray(batch, np.float32)
+        mirrored = np.ascontiguousarray(batch[..., ::-1])
+        mean = _softmax(self._run(batch)[0])
+        mean += _softmax(self._run(mirrored)[0])[..., ::-1]
+        mean *= 0.5
+        rows, columns = -(-height // STRIDE), -(-width // STRIDE)
+        if zoom == 1:
+            return np.ascontiguousarray(mean[:, :rows, :columns])
+        step = (w / width, h / height)
+        return np.stack([resample(layer, step, rows, columns) for layer in mean])
+
+
+def _softmax(logits: Floats) -> Floats:
+    """(C, h, w) -> probabilities over axis 0."""
+    power = np.exp(logits - logits.max(0))
+    return np.asarray(power / power.sum(0), np.float32)
+
+
+def _device(name: str) -> str:
+    if name not in DEVICES:
+        raise DataError("device", f"there is no device {name!r}", f"use {', '.join(DEVICES)}")
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there.get(name, True):
+        raise DataError("device", f"this machine has no {name}", "use auto or cpu")
+    return name
+
+
+def _onnx(folder: Path, meta: Mapping[str, Any], threads: int | None) -> Run:
+    path = folder / ONNX
+    if not path.is_file() or file_sha256(path) != meta.get("onnx_sha256"):
+        why = f"{ONNX} is missing or was changed after it was saved"
+        raise DataError(folder, why, REMEDY)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    options.inter_op_num_threads = 1
+    # Idle workers would otherwise spin on the cores that serve people and training.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(
+            str(path), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # the runtime's exceptions share no public base class
+        raise DataError(folder, f"{ONNX} cannot be read by ONNX Runtime", REMEDY) from error
+    classes = session.get_outputs()[0].shape[1]
+    if classes != len(meta["categories"]) + 1:
+        why = f"the network has {classes} classes for {len(meta['categories'])} categories"
+        raise DataError(folder, why, REMEDY)
+
+    def run(batch: Floats) -> Floats:
+        return np.asarray(session.run(["logits"], {"image": batch})[0], np.float32)
+
+    return run
+
+
+def _torch(network: torch.nn.Module, device: str) -> Run:
+    network = network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+
+    def run(batch: Floats) -> Floats:
+        image = torch.from_numpy(batch).to(device)
+        with torch.inference_mode(), torch.autocast(device, enabled=device == "cuda"):
+            return np.asarray(network(image).float().cpu().numpy(), np.float32)
+
+    return run

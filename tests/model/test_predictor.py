@@ -1,0 +1,180 @@
+"""A version on disk becomes proposals; a broken one becomes a sentence."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from data_io.errors import DataError
+from model.checkpoint import load_version, save_version
+from model.config import NetworkConfig, TrainConfig
+from model.network import SegmentationNetwork
+from model.predictor import Predictor, _torch
+
+MAX_SIDE = 160
+
+
+@pytest.fixture(scope="module")
+def version(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained two-class version."""
+    torch.manual_seed(0)
+    config = NetworkConfig(classes=2, decoder_channels=16, low_channels=8)
+    folder = tmp_path_factory.mktemp("versions") / "v7"
+    network = SegmentationNetwork(config)
+    train = TrainConfig(max_side=MAX_SIDE, crop=64)
+    save_version(folder, network.state_dict(), config, train, ["cow-id"], {}, version="v7")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def predictor(version: Path) -> Predictor:
+    return Predictor.load(version, device="cpu", threads=1)
+
+
+def picture(height: int, width: int) -> np.ndarray:
+    rng = np.random.default_rng(3)
+    return rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("height", "width"), [(96, 128), (97, 131), (131, 50), (300, 500), (7, 9), (1, 1), (3, 400)]
+)
+def test_shapes_and_ranges_for_any_size(predictor: Predictor, height: int, width: int) -> None:
+    made = predictor.predict(picture(height, width))
+    cells = (-(-height // 4), -(-width // 4))
+    assert made.probability.shape == (2, *cells)
+    assert made.probability.dtype == np.float32
+    np.testing.assert_allclose(made.probability.sum(0), 1, atol=1e-4)
+    assert made.uncertainty.shape == cells
+    assert made.uncertainty.dtype == np.uint8
+    assert 0 <= made.score <= 1
+    for animal in made.instances:
+        assert (animal.category, animal.version, animal.source) == ("cow-id", "v7", "model")
+        for part in animal.parts:
+            assert part.outer.min() >= 0
+            assert (part.outer.max(0) <= (width, height)).all()
+    assert all((region.image, region.version) == ("", "v7") for region in made.regions)
+
+
+def test_metadata_is_known(predictor: Predictor) -> None:
+    assert predictor.categories == ("cow-id",)
+    assert (predictor.version, predictor.device, predictor.max_side) == ("v7", "cpu", MAX_SIDE)
+
+
+def test_a_mirrored_image_gives_the_mirrored_map(predictor: Predictor) -> None:
+    image = picture(96, 128)  # multiples of 32: nothing is padded
+    one = predictor.probability(image)
+    other = predictor.probability(np.ascontiguousarray(image[:, ::-1]))
+    np.testing.assert_allclose(other, one[..., ::-1], atol=1e-5)
+
+
+def test_onnx_and_torch_agree(version: Path, predictor: Predictor) -> None:
+    network, meta = load_version(version)
+    eager = Predictor(_torch(network, "cpu"), meta, "v7", "cpu")
+    image = picture(100, 140)
+    np.testing.assert_allclose(
+        predictor.probability(image), eager.probability(image), rtol=0, atol=1e-4
+    )
+
+
+def test_padding_is_cut_away_and_scaling_keeps_places() -> None:
+    """A network that answers with the image itself shows where each pixel goes."""
+
+    def echo(batch: np.ndarray) -> np.ndarray:
+        _, _, h, w = batch.shape
+        cells = batch[:, 0].reshape(1, h // 4, 4, w // 4, 4).mean((2, 4))
+        return np.stack([np.zeros_like(cells), cells], 1)
+
+    meta = {"categories": ["c"], "max_side": 200, "mean": [0.5] * 3, "std": [0.5] * 3}
+    predictor = Predictor(echo, meta, "v", "cpu")
+    for height, width in ((90, 150), (270, 450)):
+        image = np.zeros((height, width, 3), np.uint8)
+        image[height // 3 : 2 * height // 3, width // 3 : 2 * width // 3] = 255
+        bright = predictor.probability(image)[1] > 0.5
+        rows, columns = np.flatnonzero(bright.any(1)), np.flatnonzero(bright.any(0))
+        for cells, side in ((rows, height), (columns, width)):
+            assert abs(cells[0] * 4 - side / 3) <= 4
+            assert abs((cells[-1] + 1) * 4 - 2 * side / 3) <= 4
+
+
+def test_normalization_follows_the_version() -> None:
+    seen = []
+
+    def spy(batch: np.ndarray) -> np.ndarray:
+        seen.append(batch)
+        return np.zeros((1, 2, batch.shape[2] // 4, batch.shape[3] // 4), np.float32)
+
+    meta = {"categories": ["c"], "max_side": 64, "mean": [0.5, 0.25, 0], "std": [0.5, 0.25, 1]}
+    Predictor(spy, meta, "v", "cpu").probability(np.full((32, 32, 3), 255, np.uint8))
+    np.testing.assert_allclose(seen[0][0, :, 0, 0], [1, 3, 1], atol=1e-5)
+    assert seen[0].dtype == np.float32
+
+
+def test_what_is_no_image_is_refused(predictor: Predictor) -> None:
+    for image in (np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32)):
+        with pytest.raises(ValueError, match="expected"):
+            predictor.predict(image)
+
+
+def spoiled(version: Path, target: Path) -> Path:
+    shutil.copytree(version, target / "v")
+    return target / "v"
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "version.json"])
+def test_a_missing_file_is_one_sentence(version: Path, tmp_path: Path, name: str) -> None:
+    folder = spoiled(version, tmp_path)
+    (folder / name).unlink()
+    with pytest.raises(DataError, match="train again"):
+        Predictor.load(folder)
+    with pytest.raises(DataError, match="train again"):
+        Predictor.load(tmp_path / "nowhere")
+
+
+def test_changed_bytes_are_noticed(version: Path, tmp_path: Path) -> None:
+    folder = spoiled(version, tmp_path)
+    data = bytearray((folder / "model.onnx").read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / "model.onnx").write_bytes(data)
+    with pytest.raises(DataError, match="changed after it was saved"):
+        Predictor.load(folder, device="cpu")
+
+
+def test_a_file_that_is_no_network_and_a_class_too_many(version: Path, tmp_path: Path) -> None:
+    folder = spoiled(version, tmp_path)
+    meta = json.loads((folder / "version.json").read_text())
+    two = {**meta, "categories": ["a", "b"]}
+    (folder / "version.json").write_text(json.dumps(two))
+    with pytest.raises(DataError, match="2 classes for 2 categories"):
+        Predictor.load(folder, device="cpu")
+    (folder / "model.onnx").write_bytes(b"nothing")
+    from model.checkpoint import file_sha256
+
+    meta["onnx_sha256"] = file_sha256(folder / "model.onnx")
+    (folder / "version.json").write_text(json.dumps(meta))
+    with pytest.raises(DataError, match="cannot be read by ONNX Runtime"):
+        Predictor.load(folder, device="cpu")
+    del meta["mean"]
+    (folder / "version.json").write_text(json.dumps(meta))
+    with pytest.raises(DataError, match="lacks mean"):
+        Predictor.load(folder, device="cpu")
+
+
+def test_unknown_and_absent_devices(version: Path) -> None:
+    with pytest.raises(DataError, match="no device 'tpu'"):
+        Predictor.load(version, device="tpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(DataError, match="no cuda"):
+            Predictor.load(version, device="cuda")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_cuda_agrees_with_the_cpu(version: Path, predictor: Predictor) -> None:
+    image = picture(96, 128)
+    cuda = Predictor.load(version, device="cuda")
+    np.testing.assert_allclose(cuda.probability(image), predictor.probability(image), atol=0.02)
