@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from data_io.errors import DataError
@@ -56,7 +56,7 @@ def save_version(
     mean, std = normalization(network_config.backbone)
     with whole_folder(folder) as draft:
         state = {key: value.contiguous() for key, value in network.state_dict().items()}
-        save_file(state, draft / WEIGHTS)
+        (draft / WEIGHTS).write_bytes(save(state))  # a full disk must be an OSError
         export(network, draft / ONNX)
         sha256 = file_sha256(draft / WEIGHTS)
         meta = {

@@ -158,14 +158,15 @@ class MemoryBanks:
         return self.rings[c][rows.to(self.rings[c].device)]
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint stores: only filled rows, oldest first."""
-        return {"keys": [self.keys(c).cpu().clone() for c in range(len(self.rings))]}
+        """What a checkpoint stores: the filled rows of each ring, where they lie."""
+        filled = zip(self.rings, self.counts, strict=True)
+        return {"keys": [r[:n].cpu().clone() for r, n in filled], "heads": list(self.heads)}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Inverse of `state`; later pushes and draws behave as if nothing had happened."""
         for c, keys in enumerate(state["keys"]):
             self.rings[c][: len(keys)] = keys.to(self.rings[c])
-            self.counts[c], self.heads[c] = len(keys), len(keys) % len(self.rings[c])
+            self.counts[c], self.heads[c] = len(keys), int(state["heads"][c])
 
 
 def capacities(classes: int, size: int) -> list[int]:

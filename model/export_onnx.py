@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import logging
 import warnings
 from pathlib import Path
@@ -20,6 +21,7 @@ def export(network: SegmentationNetwork, path: Path) -> None:
     """
     plain = copy.deepcopy(network).to("cpu").float().eval()
     plain = plain.to(memory_format=torch.contiguous_format)
+    buffer = io.BytesIO()
     image = torch.zeros(1, 3, 4 * MULTIPLE, 6 * MULTIPLE)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about tracing sizes that are constant by contract
@@ -27,7 +29,7 @@ def export(network: SegmentationNetwork, path: Path) -> None:
         torch.onnx.export(
             plain,
             (image,),
-            str(path),
+            buffer,  # type: ignore[arg-type]
             input_names=["image"],
             output_names=["logits"],
             dynamic_axes={
@@ -37,3 +39,4 @@ def export(network: SegmentationNetwork, path: Path) -> None:
             opset_version=17,
             dynamo=False,
         )
+    path.write_bytes(buffer.getvalue())  # by hand: a full disk must be an OSError

@@ -161,6 +161,8 @@ def test_restored_banks_continue_as_the_originals() -> None:
         b.push(1, more)
     for c in range(2):
         torch.testing.assert_close(banks.keys(c), other.keys(c))
+        draws = [b.draw(c, (5, 2), torch.Generator().manual_seed(1)) for b in (banks, other)]
+        torch.testing.assert_close(draws[0], draws[1])
 
 
 @pytest.mark.parametrize(

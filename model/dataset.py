@@ -1,0 +1,253 @@
+"""Crops from the images of a snapshot.
+
+A batch is a function of (seed, step) alone, so a resumed run sees the batches it would have seen.
+Verified ground teaches as labeled, all other ground is unlabeled: an image of which only a part is
+verified serves both ways.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+from torch import Tensor, from_numpy
+
+from data_io.errors import DataError
+from data_io.geometry import mask_of_rle
+from data_io.images import read
+from data_io.snapshot import Snapshot, SnapshotImage
+from model.augment import Image, Labels, Window, light_jitter, strong_view, to_tensor, weak_view
+from model.config import IGNORE, TrainConfig
+
+LABELED, UNLABELED = 0, 1  # streams of random numbers
+
+
+@dataclass(frozen=True)
+class LabeledBatch:
+    """Crops with labels: image (B, 3, H, W) float32 normalized, label (B, H, W) int64."""
+
+    image: Tensor
+    label: Tensor
+
+
+@dataclass(frozen=True)
+class UnlabeledBatch:
+    """Weak and strong view of the same crops, and where they show unlabeled ground."""
+
+    weak: Tensor  # (B, 3, H, W) float32 normalized
+    strong: Tensor  # (B, 3, H, W), the same pixels in other colors
+    valid: Tensor  # (B, H, W) bool
+
+
+@dataclass(frozen=True)
+class Pools:
+    """The images of a snapshot by what they are good for."""
+
+    labeled: tuple[SnapshotImage, ...]
+    unlabeled: tuple[SnapshotImage, ...]
+    validation: tuple[SnapshotImage, ...]
+
+
+def pools(snapshot: Snapshot) -> Pools:
+    """Sort the images; validation images, labeled or not, never train.
+
+    Raises:
+        DataError: nothing to learn from.
+    """
+    train = [image for image in snapshot.images if image.split != "val"]
+    labeled = tuple(image for image in train if image.verified is not None)
+    if not labeled:
+        raise _empty("no image is labeled", "label and accept at least one image")
+    if not any(_animal_boxes(image) for image in labeled):
+        raise _empty("the labeled images show no animal", "label at least one animal")
+    return Pools(
+        labeled=labeled,
+        unlabeled=tuple(image for image in train if not image.whole),
+        validation=tuple(i for i in snapshot.images if i.split == "val" and i.verified is not None),
+    )
+
+
+def _empty(why: str, remedy: str) -> DataError:
+    return DataError("training", why, remedy)
+
+
+class Frames:
+    """Decoded images and label maps at training size, the least recently used dropped first."""
+
+    def __init__(self, max_side: int, limit_mb: int) -> None:
+        self.max_side = max_side
+        self.limit = limit_mb << 20
+        self.size = 0
+        self._kept: OrderedDict[str, tuple[Image, Labels]] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, record: SnapshotImage) -> tuple[Image, Labels]:
+        """Pixels (h, w, 3) and labels (h, w), 255 outside the verified area; long side <= max_side.
+
+        Raises:
+            DataError: the file cannot be read any more.
+        """
+        with self._lock:
+            if record.id in self._kept:
+                self._kept.move_to_end(record.id)
+                return self._kept[record.id]
+        frame = load_frame(record, self.max_side)
+        with self._lock:
+            if record.id not in self._kept:
+                self._kept[record.id] = frame
+                self.size += _bytes(frame)
+            while self.size > self.limit and len(self._kept) > 1:
+                self.size -= _bytes(self._kept.popitem(last=False)[1])
+        return frame
+
+
+def load_frame(record: SnapshotImage, max_side: int) -> tuple[Image, Labels]:
+    """Read and scale one image with its label map; see `Frames.get`."""
+    pixels = read(Path(record.path))
+    if pixels.shape[:2] != (record.height, record.width):
+        raise DataError(record.path, "the image changed its size", "import it again")
+    labels = label_map(record)
+    scale = min(1.0, max_side / max(record.height, record.width))
+    if scale < 1.0:
+        size = (max(1, round(record.width * scale)), max(1, round(record.height * scale)))
+        pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+        labels = np.asarray(cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST), np.uint8)
+    return pixels, labels
+
+
+def label_map(record: SnapshotImage) -> Labels:
+    """(height, width) uint8: 0 background, class index, 255 where nobody vouches."""
+    if record.verified is None:
+        return np.full((record.height, record.width), IGNORE, np.uint8)
+    labels = np.zeros((record.height, record.width), np.uint8)
+    for index, rle in record.labels:  # drawing order: later ones lie on top
+        labels[mask_of_rle(rle)] = index
+    if not record.whole:
+        labels[~mask_of_rle(record.verified)] = IGNORE
+    return labels
+
+
+def _bytes(frame: tuple[Image, Labels]) -> int:
+    return sum(array.nbytes for array in frame)
+
+
+class Crops:
+    """Draws batches; `labeled(step)` and `unlabeled(step)` always give the same batch."""
+
+    def __init__(
+        self,
+        images: Pools,
+        config: TrainConfig,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+    ) -> None:
+        self.images, self.config = images, config
+        self.mean, self.std = mean, std
+        self.frames = Frames(config.max_side, config.cache_mb)
+        found = {record.id: _animal_boxes(record) for record in images.labeled}
+        self.animals = {name: boxes for name, boxes in found.items() if boxes}
+        self.with_animals = tuple(r for r in images.labeled if r.id in self.animals)
+
+    def labeled(self, step: int) -> LabeledBatch:
+        """`batch` crops, about `animal_share` of them around an animal."""
+        images, labels = [], []
+        for k in range(self.config.batch):
+            rng = np.random.default_rng((self.config.seed, LABELED, step, k))
+            if rng.random() < self.config.animal_share:
+                record = self._turn(self.with_animals, LABELED, step, k, self.config.batch)
+                area = _pick_box(self.animals[record.id], rng)
+            else:
+                record = self._turn(self.images.labeled, LABELED, step, k, self.config.batch)
+                area = _verified_box(record)
+            pixels, truth = self._crop(record, area, rng)
+            images.append(light_jitter(pixels, rng))
+            labels.append(truth)
+        label = from_numpy(np.stack(labels).astype(np.int64))
+        return LabeledBatch(to_tensor(images, self.mean, self.std), label)
+
+    def unlabeled(self, step: int) -> UnlabeledBatch:
+        """`batch_unlabeled` crops in two views."""
+        weak, strong, valid = [], [], []
+        for k in range(self.config.batch_unlabeled):
+            rng = np.random.default_rng((self.config.seed, UNLABELED, step, k))
+            pool, size = self.images.unlabeled, self.config.batch_unlabeled
+            record = self._turn(pool, UNLABELED, step, k, size)
+            pixels, labels = self.frames.get(record)
+            ground = (labels == IGNORE).astype(np.uint8)
+            window = self._window(record, (0, 0, record.width, record.height), rng)
+            pixels, ground = weak_view(pixels, ground, window, self.config.crop)
+            weak.append(pixels)
+            strong.append(strong_view(pixels, rng))
+            valid.append(ground == 1)  # padding is 255
+        return UnlabeledBatch(
+            to_tensor(weak, self.mean, self.std),
+            to_tensor(strong, self.mean, self.std),
+            from_numpy(np.stack(valid)),
+        )
+
+    def _turn(
+        self, pool: Sequence[SnapshotImage], stream: int, step: int, k: int, batch: int
+    ) -> SnapshotImage:
+        """Every image once before any image twice, in an order shuffled anew each time round."""
+        turn, place = divmod(step * batch + k, len(pool))
+        order = np.random.default_rng((self.config.seed, 2 + stream, turn)).permutation(len(pool))
+        return pool[int(order[place])]
+
+    def _crop(
+        self, record: SnapshotImage, area: Sequence[float], rng: np.random.Generator
+    ) -> tuple[Image, Labels]:
+        pixels, labels = self.frames.get(record)
+        return weak_view(pixels, labels, self._window(record, area, rng), self.config.crop)
+
+    def _window(
+        self, record: SnapshotImage, area: Sequence[float], rng: np.random.Generator
+    ) -> Window:
+        """A window that shows a random point of `area` (x, y, w, h in original pixels)."""
+        config = self.config
+        scale = min(1.0, config.max_side / max(record.height, record.width))
+        zoom = float(np.exp(rng.uniform(np.log(config.scale_low), np.log(config.scale_high))))
+        side = config.crop / zoom
+        corner = []
+        for start, length, limit in (
+            (area[0], area[2], record.width * scale),
+            (area[1], area[3], record.height * scale),
+        ):
+            point = scale * (start + rng.uniform(0, length))
+            lowest = point - side * rng.uniform(0.1, 0.9)
+            # Inside the image where it fits, else the image somewhere inside the crop.
+            slack = limit - side
+            corner.append(min(max(lowest, min(0.0, slack)), max(0.0, slack)))
+        return Window(corner[0], corner[1], zoom, bool(rng.random() < 0.5))
+
+
+Boxes = dict[int, NDArray[np.float64]]  # class index -> (n, 4) x, y, w, h
+
+
+def _animal_boxes(record: SnapshotImage) -> Boxes:
+    """Boxes of what is verified of each animal; drafts outside the verified area do not count."""
+    boxes: dict[int, list[NDArray[np.float64]]] = {}
+    for index, rle in record.labels:
+        seen = rle if record.whole else coco_mask.merge([rle, record.verified], intersect=True)
+        if coco_mask.area(seen):
+            boxes.setdefault(index, []).append(np.asarray(coco_mask.toBbox(seen), np.float64))
+    return {index: np.stack(found) for index, found in boxes.items()}
+
+
+def _pick_box(boxes: Boxes, rng: np.random.Generator) -> Sequence[float]:
+    """A category first, then one of its animals, so that rare categories are seen."""
+    index = sorted(boxes)[int(rng.integers(len(boxes)))]
+    x, y, width, height = boxes[index][int(rng.integers(len(boxes[index])))]
+    return float(x), float(y), float(width), float(height)
+
+
+def _verified_box(record: SnapshotImage) -> Sequence[float]:
+    if record.whole or record.verified is None:
+        return (0, 0, record.width, record.height)
+    return [float(value) for value in coco_mask.toBbox(record.verified)]

@@ -1,0 +1,72 @@
+"""How many steps fit into the time, and the learning rate at each of them."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from model.config import TrainConfig
+
+SUPERVISED, SEMI = "supervised", "semi"
+MEASURED = 6  # steps that are timed before a phase's length is fixed
+DISCARDED = 2  # of them; they decode images and warm caches
+LEAST = MEASURED  # a phase is never shorter
+MISFIT = 1.1  # a phase that would end this much later or earlier gets another length
+SETTLED = 2 / 3  # of a phase; afterwards it is never lengthened, so the rates can reach zero
+FINISH_SECONDS = 8.0  # export and writing, on a slow machine
+
+
+def poly(step: int, steps: int, power: float) -> float:
+    """Factor on the learning rate at `step` (from 0) of `steps`: (1 - step / steps) ** power."""
+    return max(0.0, 1.0 - step / max(steps, 1)) ** power
+
+
+def phases(config: TrainConfig, unlabeled: bool) -> tuple[str, ...]:
+    """The supervised phase, and the semi-supervised one where method and images allow it."""
+    semi = config.method != "supervised" and unlabeled and config.steps != 1
+    return (SUPERVISED, SEMI) if semi else (SUPERVISED,)
+
+
+def fixed_lengths(config: TrainConfig, names: Sequence[str]) -> list[int]:
+    """Steps of each phase; 0 = unknown until step times are measured."""
+    if config.steps == 0:
+        return [0] * len(names)
+    if len(names) == 1:
+        return [config.steps]
+    first = min(max(1, round(config.steps * config.first_share)), config.steps - 1)
+    return [first, config.steps - first]
+
+
+@dataclass
+class Clock:
+    """The time budget of a job in seconds, across interruptions.
+
+    Attributes:
+        budget: wall time of everything.
+        validation: what judging one phase takes; measured as soon as there is something to measure.
+    """
+
+    budget: float
+    validation: float = 0.0
+
+    def phase_end(self, index: int, count: int, first_share: float) -> float:
+        """Seconds since the start of the job at which phase `index` of `count` must end."""
+        finish = FINISH_SECONDS + 0.02 * self.budget
+        usable = max(0.0, self.budget - finish - count * self.validation)
+        if index == count - 1:
+            return usable + (count - 1) * self.validation
+        return usable * first_share
+
+
+def length(step_seconds: Sequence[float], done: int, left: float) -> int:
+    """Steps of a phase of which `done` are done and `left` seconds remain."""
+    usual = statistics.median(step_seconds)
+    return max(LEAST, done, done + int(left / max(usual, 1e-6)))
+
+
+def misfits(done: int, length: int, needed: float, left: float) -> bool:
+    """Whether a phase needs another length: `needed` seconds of work meet `left` seconds."""
+    if needed > MISFIT * max(left, 1.0):
+        return True
+    return needed * MISFIT < left and done < SETTLED * length

@@ -1,0 +1,108 @@
+"""How good a network is on labeled images, whole images at training size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from data_io.snapshot import SnapshotImage
+from model.augment import to_tensor
+from model.config import IGNORE
+from model.dataset import Frames
+from model.network import MULTIPLE, SegmentationNetwork
+
+DEGENERATE_IOU = 0.05  # a version below it finds no animals worth showing
+MOST_IMAGES = 40  # judged after each phase
+
+
+def judge(
+    network: SegmentationNetwork,
+    records: Sequence[SnapshotImage],
+    frames: Frames,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    stop: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
+    """Pixel measures over the verified areas of the images, summed over the set.
+
+    Args:
+        stop: called between images; raises to end early.
+
+    Returns:
+        ``iou`` of all animal pixels, ``miou`` over background and the categories that occur
+        (both None when nothing can be measured), ``images``.
+    """
+    classes = network.config.classes
+    table = np.zeros((classes, classes), np.int64)  # [truth, predicted]
+    network.eval()
+    for record in records:
+        stop()
+        pixels, truth = frames.get(record)
+        predicted = predict_classes(network, pixels, mean, std)
+        known = truth != IGNORE
+        pairs = truth[known].astype(np.int64) * classes + predicted[known]
+        table += np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+    return {"iou": _animal_iou(table), "miou": _mean_iou(table), "images": len(records)}
+
+
+@torch.no_grad()
+def predict_classes(
+    network: SegmentationNetwork,
+    pixels: NDArray[np.uint8],
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+) -> NDArray[np.int64]:
+    """(h, w, 3) uint8 -> most probable class of each pixel (h, w)."""
+    height, width = pixels.shape[:2]
+    below, right = -height % MULTIPLE, -width % MULTIPLE
+    padded = cv2.copyMakeBorder(pixels, 0, below, 0, right, cv2.BORDER_REFLECT_101)
+    image = to_tensor([np.asarray(padded, np.uint8)], mean, std)
+    logits = network(image.to(next(network.parameters()).device)).float()
+    full = torch.nn.functional.interpolate(
+        logits, size=image.shape[-2:], mode="bilinear", align_corners=False
+    )
+    return np.asarray(full.argmax(dim=1)[0, :height, :width].cpu().numpy())
+
+
+def _animal_iou(table: NDArray[np.int64]) -> float | None:
+    union = int(table.sum() - table[0, 0])
+    return float(table[1:, 1:].sum() / union) if union else None
+
+
+def _mean_iou(table: NDArray[np.int64]) -> float | None:
+    hits = np.diag(table)
+    unions = table.sum(0) + table.sum(1) - hits
+    occurs = table.sum(1) > 0
+    return float((hits[occurs] / unions[occurs]).mean()) if occurs.any() else None
+
+
+def degenerate(metrics: dict[str, Any]) -> bool:
+    """The network finds next to no animal where there are some."""
+    return metrics["iou"] is not None and metrics["iou"] < DEGENERATE_IOU
+
+
+def choose_phase(judged: Sequence[dict[str, Any]], validated: bool) -> tuple[int, str]:
+    """Index of the phase to keep, and why.
+
+    With validation images the better mean IoU wins. Without them nothing can tell, so the second
+    phase stays unless it lost the animals of the labeled images that the first phase found.
+    """
+    if len(judged) == 1:
+        return 0, "kept the supervised phase, the only one"
+    first, second = (metrics["miou"] for metrics in judged)
+    if validated and first is not None and second is not None:
+        kept = int(second >= first)
+        name = ("supervised", "semi-supervised")[kept]
+        return kept, (
+            f"kept the {name} phase: mean IoU on validation images {first:.3f} after the supervised"
+            f" phase, {second:.3f} after the semi-supervised one"
+        )
+    before, after = ((metrics["iou"] or 0.0) for metrics in judged)
+    if degenerate(judged[1]) or after < 0.5 * before:
+        return 0, "kept the supervised phase: the semi-supervised one lost the labeled animals"
+    return 1, "kept the semi-supervised phase; there are no validation images to compare with"
