@@ -66,8 +66,8 @@ SECURITY_HEADERS = {
 }
 
 
-class SecurityError(Exception):
-    """The server must not start like this; the message says what to do."""
+class StartError(Exception):
+    """The server cannot or must not start like this; the message says what to do."""
 
 
 def is_loopback(host: str) -> bool:
@@ -83,10 +83,10 @@ def check_host(host: str, token: str | None) -> None:
     """Refuse to serve other machines without a token.
 
     Raises:
-        SecurityError: `host` is not loopback and `token` is empty.
+        StartError: `host` is not loopback and `token` is empty.
     """
     if not is_loopback(host) and not token:
-        raise SecurityError(
+        raise StartError(
             f"refusing to serve on {host} without a token, because everybody who reaches this"
             " machine could read and change the project; add --token SECRET or use"
             " --host 127.0.0.1."

@@ -13,7 +13,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from app import security
-from app.security import PathGuard, SecurityError, SecurityMiddleware, Sessions
+from app.security import PathGuard, StartError, SecurityMiddleware, Sessions
 from data_io.errors import DataError
 
 BASE = "http://127.0.0.1:7860"
@@ -144,7 +144,7 @@ def test_pages_carry_security_headers() -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::", "barn.example"])
 def test_another_host_without_a_token_refuses_to_start(host: str) -> None:
-    with pytest.raises(SecurityError, match="--token"):
+    with pytest.raises(StartError, match="--token"):
         security.check_host(host, None)
 
 

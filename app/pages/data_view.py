@@ -1,0 +1,192 @@
+"""The Data page's gallery and tables as HTML, one page of thumbnails at a time."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from app.pages.words import (
+    badge,
+    button,
+    empty,
+    group_word,
+    name_of,
+    plural,
+    status_of,
+    table,
+    text,
+)
+from data_io.store import Store
+from data_io.types import Category, ImageRecord, Job
+
+PAGE = 48
+ANY = "any"
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What the gallery shows; `group` and `status` are ANY or one value."""
+
+    status: str = ANY
+    group: str = ANY
+    words: str = ""
+    page: int = 0
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One page of the gallery."""
+
+    html: str
+    page: int
+    pages: int
+    found: int
+
+
+def statuses(store: Store) -> dict[str, str]:
+    """Image id -> status, excluded images left out."""
+    states = store.image_states()
+    found = {}
+    for record in store.images():
+        state = states.get(record.id)
+        found[record.id] = status_of(state.verified, state.revision) if state else "unlabeled"
+    return found
+
+
+def gallery(store: Store, wanted: Filter) -> Shown:
+    """The thumbnails that match; a page beyond the last one shows the last one."""
+    records, status = store.images(), statuses(store)
+    if not records:
+        nothing = empty(
+            "No image yet.", "Upload images or name a folder of this server on the right."
+        )
+        return Shown(nothing, 0, 1, 0)
+    words = wanted.words.strip().lower()
+    found = [
+        record
+        for record in records
+        if wanted.status in {ANY, status[record.id]}
+        and wanted.group in {ANY, record.group}
+        and words in record.path.lower()
+    ]
+    if not found:
+        nothing = empty("No image matches.", "Choose another status or group, or clear the words.")
+        return Shown(nothing, 0, 1, 0)
+    pages = -(-len(found) // PAGE)
+    page = min(max(wanted.page, 0), pages - 1)
+    cards = "".join(
+        _card(record, status[record.id]) for record in found[page * PAGE : (page + 1) * PAGE]
+    )
+    return Shown(f'<div class="hm-gallery">{cards}</div>', page, pages, len(found))
+
+
+def _card(record: ImageRecord, status: str) -> str:
+    key, name, group = text(record.id), text(name_of(record.path)), group_word(record.group)
+    return (
+        f'<button type="button" class="hm-card" data-action="open" data-key="{key}"'
+        f' title="{text(record.path)}" aria-label="open {name} on the Label page">'
+        f'<img loading="lazy" alt="" src="api/images/{key}/thumbnail">'
+        f"<b>{name}</b><span>{badge(status)} <i>{text(group)}</i></span></button>"
+    )
+
+
+def summary(store: Store) -> str:
+    """One line: how many images there are, and how many have which status."""
+    counts = Counter(statuses(store).values())
+    total = sum(counts.values())
+    names = ("verified", "partial", "draft", "unlabeled")
+    parts = [f"{badge(name)} {counts[name]:,}" for name in names if counts[name]]
+    inner = " ".join(parts)
+    return f'<div class="hm-summary"><b>{plural(total, "image")}</b> {inner}</div>'
+
+
+def groups(store: Store) -> list[str]:
+    """All groups, sorted."""
+    return sorted({record.group for record in store.images()})
+
+
+def refused(rows: Sequence[Mapping[str, str]]) -> str:
+    """What an import did not take, and why."""
+    if not rows:
+        return ""
+    cells = [
+        (
+            text(name_of(row.get("file", ""))),
+            text(" ".join(row[key] for key in ("index", "field") if row.get(key))),
+            text(row.get("why", "")),
+        )
+        for row in rows
+    ]
+    caption = f"<p><b>{plural(len(rows), 'entry', 'entries')} refused</b></p>"
+    return caption + table(("File", "Where", "Why"), cells, "refused files")
+
+
+def categories(found: Sequence[Category]) -> str:
+    """The categories with their colors; a click chooses one for editing."""
+    if not found:
+        return empty("No category yet.", "Create one, for example cow, to start drawing.")
+    rows = "".join(
+        f'<button type="button" class="hm-category" data-action="edit" data-key="{text(one.id)}">'
+        f'<span style="background:{text(one.color)}"></span>{text(one.name)}</button>'
+        for one in found
+    )
+    return f'<div class="hm-categories">{rows}</div>'
+
+
+def exported(name: str, images: int, instances: int, sha256: str) -> str:
+    """The finished export with its download."""
+    link = f'<a class="hm-button hm-primary" download href="api/exports/{text(name)}">Download</a>'
+    counts = f"{plural(images, 'image')}, {plural(instances, 'animal')}"
+    return (
+        f'<div class="hm-exported"><b>{text(name)}</b><span>{counts}; every outline was read back'
+        f" and compared.</span><code>sha256 {text(sha256[:16])}…</code>{link}</div>"
+    )
+
+
+def export_name(project: str, origin: str) -> str:
+    """``barn-labels-20260101-120000.json``: safe in a URL and on every file system."""
+    stamp = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", project).strip("-_") or "herdmark"
+    what = "proposals" if origin == "proposals" else "labels"
+    return f"{plain[:40]}-{what}-{stamp}.json"
+
+
+def hex_color(color: str) -> str:
+    """``#rrggbb`` from what a color picker sends: that, or ``rgb(r, g, b)`` and ``rgba(...)``."""
+    numbers = re.findall(r"[\d.]+", color) if color.startswith("rgb") else []
+    if len(numbers) < 3:
+        return color
+    return "#" + "".join(f"{min(255, round(float(value))):02x}" for value in numbers[:3])
+
+
+def import_state(job: Job) -> str:
+    """How an import job stands, and what it refused once it is done."""
+    if job.state in {"queued", "running"}:
+        message = job.progress.get("message") or "reading the images"
+        return f'<p class="hm-hint" role="status">{text(message)} …</p>'
+    if job.state != "done":
+        return f'<p class="hm-problem" role="alert">{text(job.error or "the import ended")}</p>'
+    images, instances = job.result.get("images", 0), job.result.get("instances", 0)
+    known = job.result.get("known", 0)
+    parts = [plural(images, "image") + " added"]
+    if instances:
+        parts.append(plural(instances, "animal") + " added")
+    if known:
+        parts.append(f"{known:,} known already")
+    head = f'<p class="hm-hint" role="status">{text(", ".join(parts))}.</p>'
+    return head + refused(job.result.get("refused", []))
+
+
+def pager(shown: Shown) -> str:
+    """``Page 2 of 7, 312 images`` with buttons."""
+    back = button("page", str(shown.page - 1), "‹", title="previous page") if shown.page else ""
+    more = shown.page + 1 < shown.pages
+    on = button("page", str(shown.page + 1), "›", title="next page") if more else ""
+    counts = plural(shown.found, "image")
+    return (
+        f'<div class="hm-pager">{back}<span>Page {shown.page + 1} of {shown.pages}, {counts}'
+        f"</span>{on}</div>"
+    )

@@ -1,0 +1,74 @@
+"""The side panel of the Label page as HTML: which model spoke, and what comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from app.pages.words import (
+    age,
+    button,
+    empty,
+    plural,
+    short,
+    text,
+)
+from data_io.store import Store
+
+Item = Mapping[str, Any]
+ROWS = 7
+
+
+def side(store: Store, image: str | None, queue: Sequence[Item]) -> str:
+    """Panel for the image on the canvas; `queue` are the items of the queue, best first."""
+    if not store.images():
+        return empty("No image yet.", "Import a folder or upload images on the Data page.")
+    return _model(store) + _queue(image, queue)
+
+
+def _model(store: Store) -> str:
+    version = store.promoted()
+    if version is None:
+        verified = sum(state.verified != "none" for state in store.image_states().values())
+        advice = (
+            "Outline every animal, then accept the image. Two or three images are enough for a"
+            " first training."
+            if verified < 2
+            else f"{plural(verified, 'image')} verified: train the first model now."
+        )
+        body = f"<p>No model yet. {text(advice)}</p>"
+    else:
+        body = (
+            f'<p>Version <code title="{text(version.id)}">{text(short(version.id))}</code>,'
+            f" trained {text(age(version.created))}</p>"
+        )
+    link = button("train", "", "Go to training")
+    return f'<section class="hm-side"><h3>Model</h3>{body}{link}</section>'
+
+
+def _queue(image: str | None, queue: Sequence[Item]) -> str:
+    total = len(queue)
+    if not total:
+        body = empty("The queue is empty.", "Every image is verified: export on the Data page.")
+        return f'<section class="hm-side"><h3>Queue</h3>{body}</section>'
+    place = next((i for i, item in enumerate(queue) if item["image"] == image), None)
+    where = f"{place + 1} of {total}" if place is not None else f"{plural(total, 'image')} waiting"
+    start = 0 if place is None else max(0, min(place - 1, total - ROWS))
+    rows = "".join(_row(item, image) for item in queue[start : start + ROWS])
+    best = queue[0]["image"] if place != 0 else queue[min(1, total - 1)]["image"]
+    first = button("open", str(best), "Next from the queue", kind="hm-primary")
+    return (
+        f'<section class="hm-side hm-queue"><h3>Queue <span>{text(where)}</span></h3>{first}'
+        f'<div class="hm-list">{rows}</div></section>'
+    )
+
+
+def _row(item: Item, image: str | None) -> str:
+    current = ' aria-current="true"' if item["image"] == image else ""
+    key = text(item["image"])
+    return (
+        f'<button type="button" class="hm-row" data-action="open" data-key="{key}"{current}'
+        f' title="{text(item["why"])}">'
+        f'<img loading="lazy" alt="" src="api/images/{key}/thumbnail">'
+        f"<span><b>{text(item['name'])}</b><i>{text(item['why'])}</i></span></button>"
+    )

@@ -1,0 +1,166 @@
+"""The Train page: start, watch, stop and resume a training job; choose the version in use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from app import jobs, settings
+from app.context import Context
+from app.pages import train_view
+from app.pages.action_html import ActionHTML, clicked
+from app.pages.told import inform, told
+from app.pages.words import empty, plural
+from app.workflow import training
+from data_io.types import Job
+from model.config import PRESETS
+
+POLL_SECONDS = 2.0
+TAIL = 400
+HISTORY = 30
+METHODS = (
+    ("U2PL (recommended)", "u2pl"),
+    ("CutMix", "cutmix"),
+    ("Mean teacher", "mean_teacher"),
+    ("Labeled images only", "supervised"),
+)
+ABOUT = "All but the last learn from unlabeled images too."
+
+
+@dataclass(frozen=True)
+class TrainPage:
+    """The page's components and what fills them."""
+
+    context: Context
+    form: dict[str, Any]
+    start: gr.Button
+    hint: gr.HTML
+    progress: ActionHTML
+    versions: ActionHTML
+    history: ActionHTML
+    timer: gr.Timer
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What `refresh` fills."""
+        return [
+            self.hint,
+            self.start,
+            self.progress,
+            self.versions,
+            self.history,
+            self.timer,
+        ]
+
+    def refresh(self) -> tuple[Any, ...]:
+        """Everything on the page, and whether to keep polling."""
+        store = self.context.store
+        jobs.recover(store)  # a killed worker shows as interrupted, not as running for ever
+        rows = store.jobs()
+        active = [job for job in rows if job.state in jobs.ACTIVE]
+        training_now = any(job.kind == "train" for job in active)
+        return (
+            self._hint(),
+            gr.Button(interactive=not training_now),
+            self._progress(rows, active),
+            train_view.versions_table(store.versions()),
+            train_view.jobs_table(rows[:HISTORY]),
+            gr.Timer(active=bool(active)),
+        )
+
+    def _hint(self) -> str:
+        states = self.context.store.image_states().values()
+        verified = sum(state.verified != "none" for state in states)
+        if not verified:
+            return empty(
+                "Nothing to learn from yet.",
+                "Accept an image on the Label page first; two or three images are a good start.",
+            )
+        rest = len(states) - verified
+        return (
+            f'<p class="hm-hint">{plural(verified, "image")} with a verified area,'
+            f" {plural(rest, 'image')} without: the model learns from both.</p>"
+        )
+
+    def _progress(self, rows: list[Job], active: list[Job]) -> str:
+        shown = active or [job for job in rows if job.kind == "train"][:1]
+        if not shown:
+            return empty("No job is running.", "Choose the minutes and start a training.")
+        store = self.context.store
+        return "".join(train_view.progress(job, jobs.read_log(store, job, TAIL)) for job in shown)
+
+
+def build(context: Context) -> TrainPage:
+    """Lay the page out; `wire` connects it."""
+    defaults = settings.load(context.store.project)
+    with gr.Row(elem_classes="hm-page"):
+        with gr.Column(scale=0, min_width=330, elem_classes="hm-card-box"):
+            gr.HTML("<h2>New training</h2>", js_on_load=None)
+            hint = gr.HTML(js_on_load=None)
+            form = {
+                "method": gr.Dropdown(METHODS, value=defaults.method, label="Method", info=ABOUT),
+                "minutes": gr.Slider(
+                    0.5, 120, value=defaults.minutes, step=0.5, label="Minutes", elem_id="minutes"
+                ),
+            }
+            with gr.Accordion("Advanced", open=False):
+                form["seed"] = gr.Number(0, label="Seed", precision=0, minimum=0)
+                form["preset"] = gr.Dropdown(
+                    list(PRESETS), value=defaults.preset, label="Preset", info="size of the run"
+                )
+                form["device"] = gr.Dropdown(
+                    list(settings.DEVICES), value=defaults.device, label="Device"
+                )
+            start = gr.Button("Start training", variant="primary", elem_id="start-training")
+        with gr.Column(scale=1, min_width=480):
+            progress = ActionHTML(elem_id="hm-progress")
+            gr.HTML("<h2>Model versions</h2>", js_on_load=None)
+            versions = ActionHTML(elem_id="hm-versions")
+            gr.HTML("<h2>Jobs</h2>", js_on_load=None)
+            history = ActionHTML(elem_id="hm-jobs")
+    timer = gr.Timer(POLL_SECONDS, active=False)
+    return TrainPage(context, form, start, hint, progress, versions, history, timer)
+
+
+def wire(page: TrainPage, demo: gr.Blocks, tab: gr.Tab) -> None:
+    """Connect the page; it polls only while a job is active."""
+    store = page.context.store
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+
+    @told
+    def begin(method: str, minutes: float, seed: float, preset: str, device: str) -> Any:
+        options = training.TrainOptions(
+            method=method,
+            preset=preset,
+            minutes=float(minutes),
+            seed=int(seed or 0),
+            device=device,
+        )
+        training.start_training(store, options)
+        inform("The training job has started; it goes on when you close the page.")
+        return page.refresh()
+
+    @told
+    def act(event: gr.EventData) -> Any:
+        action, key = clicked(event)
+        if action == "cancel":
+            jobs.cancel_job(store, key)
+            inform("The job was cancelled; its last good state is kept.")
+        elif action == "resume":
+            jobs.resume_job(store, key)
+            inform("The job goes on from its last checkpoint.")
+        elif action == "promote":
+            training.promote(store, key)
+            inform("This version is in use now; proposals are computed again.")
+        return page.refresh()
+
+    poll = told(page.refresh)
+    names = ("method", "minutes", "seed", "preset", "device")
+    page.start.click(begin, [page.form[name] for name in names], page.outputs, **quiet)
+    for table in (page.progress, page.versions, page.history):
+        table.act(act, None, page.outputs, **quiet)
+    page.timer.tick(poll, None, page.outputs, trigger_mode="once", **quiet)
+    tab.select(poll, None, page.outputs, **quiet)
+    demo.load(poll, None, page.outputs, **quiet)

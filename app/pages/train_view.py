@@ -1,0 +1,237 @@
+"""The Train page's words, tables and curves as HTML; gradio-free so that tests can read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from app.pages.words import age, badge, button, duration, empty, percent, short, table, text
+from data_io.types import Job, ModelVersion
+
+Log = Sequence[Mapping[str, Any]]
+
+STATE_WORDS = {
+    "queued": "waiting",
+    "running": "running",
+    "done": "done",
+    "failed": "failed",
+    "cancelled": "cancelled",
+    "interrupted": "interrupted",
+}
+KIND_WORDS = {"train": "training", "propose": "proposals", "import": "import", "export": "export"}
+PHASE_WORDS = {
+    "supervised": "phase 1 of 2: learning from labeled images",
+    "semi": "phase 2 of 2: learning from labeled and unlabeled images",
+}
+PLOT = (560, 150)
+PAD = 26
+
+
+def progress(job: Job, log: Log) -> str:
+    """Progress bar, figures and curves of one job, newest log line last."""
+    entry: dict[str, Any] = {}
+    for line in log:
+        entry.update({name: value for name, value in line.items() if value is not None})
+    step, steps = _number(entry.get("step")), _number(entry.get("steps"))
+    done, total = _number(job.progress.get("done")), _number(job.progress.get("total"))
+    share = step / steps if step is not None and steps else done / total if total and done else 0.0
+    share = 1.0 if job.state == "done" else min(max(share, 0.0), 1.0)
+    phase = PHASE_WORDS.get(str(entry.get("phase", "")), "preparing")
+    if job.kind != "train":
+        phase = str(job.progress.get("message") or "computing proposals")
+    head = (
+        f'<div class="hm-progress-head"><b>{text(KIND_WORDS[job.kind].capitalize())}</b>'
+        f'<span class="hm-state hm-{job.state}">{STATE_WORDS[job.state]}</span>'
+        f"<span>{text(phase) if job.state == 'running' else ''}</span></div>"
+    )
+    bar = (
+        f'<div class="hm-bar" role="progressbar" aria-label="progress" aria-valuemin="0"'
+        f' aria-valuemax="100" aria-valuenow="{share * 100:.0f}">'
+        f'<div style="width:{share * 100:.1f}%"></div></div>'
+    )
+    return head + bar + _figures(job, entry, step, steps) + _curves(log) + _problem(job)
+
+
+def _figures(job: Job, entry: Mapping[str, Any], step: float | None, steps: float | None) -> str:
+    cells = []
+    if step is not None and steps:
+        cells.append(("step", f"{step:.0f} / {steps:.0f}"))
+    eta = _number(entry.get("eta"))
+    if eta is not None and job.state == "running":
+        cells.append(("time left", duration(eta)))
+    for key, name in (
+        ("loss", "loss"),
+        ("loss_supervised", "labeled"),
+        ("loss_unsupervised", "unlabeled"),
+        ("loss_contrastive", "contrast"),
+    ):
+        value = _number(entry.get(key))
+        if value is not None:
+            cells.append((name, f"{value:.3f}"))
+    for key, name in (("reliable", "reliable pixels"), ("val_iou", "validation IoU")):
+        value = _number(entry.get(key))
+        if value is not None:
+            cells.append((name, percent(value)))
+    body = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in cells)
+    return f'<dl class="hm-figures">{body}</dl>' if cells else ""
+
+
+def _curves(log: Log) -> str:
+    """An SVG with the loss and, on its own scale, the validation IoU."""
+    loss = _points(log, "loss")
+    iou = _points(log, "val_iou")
+    if len(loss) < 2:
+        return ""
+    last = max(loss[-1][0], iou[-1][0] if iou else 0.0, 1.0)
+    top = max(value for _, value in loss) or 1.0
+    lines = _path(loss, last, top, "hm-loss") + _path(iou, last, 1.0, "hm-iou")
+    width, height = PLOT
+    labels = (
+        f'<text x="{PAD}" y="12">{top:.2f}</text><text x="{width - PAD}" y="12"'
+        f' text-anchor="end">100 %</text><text x="{PAD}" y="{height - 3}">0</text>'
+        f'<text x="{width - PAD}" y="{height - 3}" text-anchor="end">step {last:.0f}</text>'
+    )
+    legend = '<span class="hm-key hm-loss">loss</span>'
+    legend += '<span class="hm-key hm-iou">validation IoU</span>' if iou else ""
+    return (
+        f'<figure class="hm-plot"><svg viewBox="0 0 {width} {height}" role="img"'
+        f' aria-label="loss and validation IoU over the steps">{lines}{labels}</svg>'
+        f"<figcaption>{legend}</figcaption></figure>"
+    )
+
+
+def _points(log: Log, name: str) -> list[tuple[float, float]]:
+    found = []
+    for line in log:
+        step, value = _number(line.get("step")), _number(line.get(name))
+        if step is not None and value is not None:
+            found.append((step, value))
+    return found
+
+
+def _path(points: Sequence[tuple[float, float]], last: float, top: float, kind: str) -> str:
+    if not points:
+        return ""
+    width, height = PLOT[0] - 2 * PAD, PLOT[1] - 2 * PAD + 8
+    spots = [
+        (PAD + width * step / last, PAD - 8 + height * (1 - min(value / top, 1.0)))
+        for step, value in points
+    ]
+    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in spots)
+    x, y = spots[-1]
+    tip = f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="3"/>'
+    return f'<polyline class="{kind}" points="{line}"/>{tip}'
+
+
+def _problem(job: Job) -> str:
+    return f'<p class="hm-problem" role="alert">{text(job.error)}</p>' if job.error else ""
+
+
+def jobs_table(jobs: Sequence[Job]) -> str:
+    """The history, newest first, with what can be done about each."""
+    if not jobs:
+        return empty("No job has run yet.", "Start the first training on the left.")
+    rows = []
+    for job in jobs:
+        buttons = ""
+        if job.state in {"interrupted", "cancelled", "failed"} and job.kind == "train":
+            buttons = button("resume", job.id, "Resume", title="go on from the last checkpoint")
+        elif job.state in {"running", "queued"}:
+            buttons = button("cancel", job.id, "Cancel", title="keep the last good state and stop")
+        rows.append(
+            (
+                text(KIND_WORDS[job.kind]),
+                f'<span class="hm-state hm-{job.state}">{STATE_WORDS[job.state]}</span>',
+                text(age(job.created)),
+                text(job.error or job.result.get("message") or _plan(job)),
+                buttons,
+            )
+        )
+    return table(("Job", "State", "Started", "What happened", ""), rows, "job history")
+
+
+def _plan(job: Job) -> str:
+    train = job.config.get("train")
+    source = train if isinstance(train, Mapping) else job.config
+    parts = [str(source[key]) for key in ("method", "preset") if source.get(key)]
+    minutes = source.get("minutes")
+    if minutes:
+        parts.append(f"{minutes:g} min" if isinstance(minutes, int | float) else str(minutes))
+    return ", ".join(parts)
+
+
+def versions_table(versions: Sequence[ModelVersion]) -> str:
+    """All versions, newest first, with their figures and the way to promote or roll back."""
+    if not versions:
+        return empty(
+            "No model version yet.",
+            "The first training writes one; it then proposes animals on every unlabeled image.",
+        )
+    rows = []
+    for version in versions:
+        promoted = version.state == "promoted"
+        caption = "Roll back" if version.state == "retired" else "Promote"
+        rows.append(
+            (
+                f'<code title="{text(version.id)}">{text(short(version.id))}</code>',
+                badge("promoted") if promoted else text(_state(version.state)),
+                text(age(version.created)),
+                percent(_metric(version, "val_iou", "iou")),
+                percent(_metric(version, "val_miou", "miou")),
+                text(_steps(version)),
+                text(kept(version)),
+                "" if promoted else button("promote", version.id, caption),
+            )
+        )
+    heads = ("Version", "State", "Made", "IoU", "mIoU", "Steps", "Kept phase", "")
+    return table(heads, rows, "model versions")
+
+
+def kept(version: ModelVersion) -> str:
+    """Which of the two phases a training kept and why, in words."""
+    metrics, train = version.metrics, version.config.get("train")
+    found = metrics.get("kept") or version.config.get("kept") or ""
+    if not found and isinstance(train, Mapping):
+        found = train.get("kept", "")
+    if not found:
+        return "–"
+    word = {"semi": "with unlabeled images", "supervised": "labeled images only"}
+    scores = [
+        f"{name} {100 * value:.1f} %"
+        for key, name in (("supervised", "phase 1"), ("semi", "phase 2"))
+        if (value := _phase_score(metrics, key)) is not None
+    ]
+    why = metrics.get("why_kept") or (", ".join(scores) if len(scores) == 2 else "")
+    return f"{word.get(str(found), str(found))}{f' ({why})' if why else ''}"
+
+
+def _phase_score(metrics: Mapping[str, Any], phase: str) -> float | None:
+    for key in (f"{phase}_val_iou", f"val_iou_{phase}", f"iou_{phase}", f"{phase}_iou"):
+        if (value := _number(metrics.get(key))) is not None:
+            return value
+    inner = metrics.get("phases") or metrics.get(phase)
+    if isinstance(inner, Mapping):
+        found = inner.get(phase, inner.get("val_iou"))
+        if isinstance(found, Mapping):
+            found = found.get("val_iou", found.get("iou"))
+        return _number(found)
+    return None
+
+
+def _state(state: str) -> str:
+    return {"aside": "kept aside", "retired": "used before"}.get(state, state)
+
+
+def _steps(version: ModelVersion) -> str:
+    value = _number(version.metrics.get("steps")) or _number(version.config.get("steps"))
+    return "–" if value is None else f"{value:,.0f}"
+
+
+def _metric(version: ModelVersion, *names: str) -> float | None:
+    return next((v for n in names if (v := _number(version.metrics.get(n))) is not None), None)
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+        return None
+    return float(value)

@@ -1,0 +1,209 @@
+"""Our own routes under /api: documents, saves, pictures, queue and jobs, for the canvas.
+
+Every route is a plain function, so that FastAPI runs it in a thread and one slow disk never stops
+the others. Errors are ``{"error": "<sentence>"}``.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import logging
+import re
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, FastAPI, Header, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse, Response
+from PIL import Image
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from app import jobs, queue
+from app.context import Context
+from app.heatmap import heat_png
+from app.workflow import documents
+from app.workflow.client import base_of_client
+from data_io import images
+from data_io.errors import ConflictError, DataError, StoreError
+from data_io.types import ImageRecord, Job
+
+log = logging.getLogger("herdmark")
+IMMUTABLE = "private, max-age=31536000, immutable"
+REVALIDATE = "private, max-age=600"
+EXPORT_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,120}")
+EXIF_ORIENTATION = 0x0112
+AUTHOR = "person"  # one project, one token: the server cannot tell people apart
+Payload = Annotated[dict[str, Any], Body()]
+IfMatch = Annotated[str | None, Header()]
+
+
+def add_routes(app: FastAPI, context: Context) -> None:
+    """Put the routes of the contract and the error answers on `app`."""
+    for routes in (_documents(context), _pictures(context), _lists(context)):
+        app.include_router(routes, prefix="/api")
+    add_errors(app)
+
+
+def _documents(context: Context) -> APIRouter:
+    routes, store = APIRouter(), context.store
+
+    @routes.get("/images/{image}/document")
+    def document(image: str) -> dict[str, Any]:
+        return documents.document(store, image)
+
+    @routes.put("/images/{image}/document")
+    def save(image: str, body: Payload, if_match: IfMatch = None) -> dict[str, Any]:
+        return documents.save(store, image, base_of_client(if_match), body, AUTHOR)
+
+    @routes.post("/images/{image}/regions/{region}")
+    def answer(image: str, region: str, body: Payload, if_match: IfMatch = None) -> dict[str, Any]:
+        base = base_of_client(if_match)
+        return documents.answer_region(store, image, region, base, body, AUTHOR)
+
+    @routes.post("/images/{image}/accept")
+    def accept(image: str, body: Payload, if_match: IfMatch = None) -> dict[str, Any]:
+        return documents.accept_image(store, image, base_of_client(if_match), body, AUTHOR)
+
+    return routes
+
+
+def _pictures(context: Context) -> APIRouter:
+    routes, store = APIRouter(), context.store
+
+    @routes.get("/images/{image}/pixels")
+    def pixels(image: str, request: Request) -> Response:
+        record = store.image(image)
+        tag = f'"{record.sha256[:32]}"'
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers=_cached(tag))
+        media = displayable(record)
+        if media is not None:
+            return FileResponse(record.path, media_type=media, headers=_cached(tag))
+        return Response(images.web_jpeg(record.path), 200, _cached(tag), "image/jpeg")
+
+    @routes.get("/images/{image}/thumbnail")
+    def thumbnail(image: str, request: Request) -> Response:
+        record = store.image(image)
+        tag = f'"t-{record.sha256[:32]}"'
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers=_cached(tag))
+        file = context.artifacts.thumbnail(record)
+        return FileResponse(file, media_type="image/jpeg", headers=_cached(tag))
+
+    @routes.get("/images/{image}/heat")
+    def heat(image: str, version: str | None = None) -> Response:
+        proposal = store.proposal(image)
+        if proposal is None or version not in {None, "", proposal.version}:
+            raise HTTPException(404, "this version has proposed nothing for this image.")
+        png = heat_png(context.artifacts.read_uncertainty(proposal.uncertainty))
+        tag = f'"h-{hashlib.sha256(png).hexdigest()[:24]}"'
+        caching = IMMUTABLE if version else "no-cache"
+        return Response(png, 200, {"etag": tag, "cache-control": caching}, "image/png")
+
+    return routes
+
+
+def _lists(context: Context) -> APIRouter:
+    routes, store = APIRouter(), context.store
+
+    @routes.get("/queue")
+    def ranked(top: int = 20) -> dict[str, Any]:
+        picked = queue.ranked(store, max(1, min(top, 1000)))
+        return {"items": [asdict(item) for item in picked]}
+
+    @routes.get("/next")
+    def following(after: str = "", dir: int = 1) -> dict[str, Any]:
+        return {"image": queue.next_image(store, after or None, 1 if dir >= 0 else -1)}
+
+    @routes.get("/jobs")
+    def job_list() -> dict[str, Any]:
+        return {"jobs": [job_row(job) for job in store.jobs()]}
+
+    @routes.get("/jobs/{job}/log")
+    def job_log(job: str, tail: int = 200) -> dict[str, Any]:
+        found = jobs.find(store, job)
+        lines = jobs.read_log(store, found, max(1, min(tail, 5000)))
+        return {"job": job_row(found), "lines": lines}
+
+    @routes.get("/exports/{name}")
+    def export(name: str) -> Response:
+        file = context.exports / name
+        if not EXPORT_NAME.fullmatch(name) or not file.is_file() or not context.guard.allows(file):
+            raise HTTPException(404, "there is no such export; make it again on the Data page.")
+        return FileResponse(file, media_type="application/json", filename=name)
+
+    return routes
+
+
+def displayable(record: ImageRecord) -> str | None:
+    """Media type when a browser shows the file's own bytes as we read them, else None."""
+    try:
+        with Image.open(record.path) as picture:
+            plain = picture.mode in {"L", "RGB"}
+            upright = picture.getexif().get(EXIF_ORIENTATION, 1) == 1
+            kind = picture.format
+    except OSError as error:
+        why = "the image file cannot be read any more"
+        raise DataError(record.path, why, "put it back or relink its folder") from error
+    known = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
+    return known.get(kind or "") if plain and upright else None
+
+
+def job_row(job: Job) -> dict[str, Any]:
+    """A job as JSON."""
+    return {
+        "id": job.id,
+        "kind": job.kind,
+        "state": job.state,
+        "created": job.created.isoformat(),
+        "updated": job.updated.isoformat(),
+        "progress": dict(job.progress),
+        "result": dict(job.result),
+        "error": job.error,
+    }
+
+
+def _cached(tag: str) -> dict[str, str]:
+    return {"etag": tag, "cache-control": REVALIDATE}
+
+
+def _answer(status: int, sentence: object, **more: Any) -> JSONResponse:
+    return JSONResponse({"error": str(sentence), **more}, status)
+
+
+def add_errors(app: FastAPI) -> None:
+    """Every failure is one sentence; what nobody foresaw goes to the log, not to the page."""
+
+    @app.exception_handler(DataError)
+    def bad_data(request: Request, error: DataError) -> JSONResponse:
+        missing = "is not in this project" in error.why or "project has no such" in error.why
+        return _answer(404 if missing else 400, error)
+
+    @app.exception_handler(ConflictError)
+    def conflict(request: Request, error: ConflictError) -> JSONResponse:
+        return _answer(409, error, revision=error.current)
+
+    @app.exception_handler(StoreError)
+    def store_failed(request: Request, error: StoreError) -> JSONResponse:
+        return _answer(503, error)
+
+    @app.exception_handler(OSError)
+    def disk_failed(request: Request, error: OSError) -> JSONResponse:
+        if error.errno == errno.ENOSPC:
+            return _answer(507, "the disk is full; nothing was lost: free space and try again.")
+        log.error("a file could not be read or written", exc_info=error)
+        return _answer(503, "a file could not be read or written; the server's log says which.")
+
+    @app.exception_handler(StarletteHTTPException)
+    def refused(request: Request, error: StarletteHTTPException) -> JSONResponse:
+        return _answer(error.status_code, error.detail)
+
+    @app.exception_handler(RequestValidationError)
+    def malformed(request: Request, error: RequestValidationError) -> JSONResponse:
+        place = ".".join(str(part) for part in error.errors()[0].get("loc", ()))
+        return _answer(422, f"the request is malformed at {place}; reload the page.")
+
+    @app.exception_handler(Exception)
+    def unforeseen(request: Request, error: Exception) -> JSONResponse:
+        return _answer(500, "something went wrong here; the server's log says what.")
