@@ -19,10 +19,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from data_io.simplify import simplify
 from numpy.typing import NDArray
 
 from data_io.geometry import parts_of_mask
+from data_io.simplify import simplify
 from data_io.types import Instance
 
 STRIDE = 4  # image pixels per cell of the network's output
@@ -272,12 +272,12 @@ def _outlined(
     if not found:
         return
     least = max(config.min_area, config.min_median * float(np.median([f[3] for f in found])))
-    boxes = {id(f[1]): _label_boxes(f[1]) for f in found}
+    boxes = {f[0]: _label_boxes(f[1]) for f in {f[0]: f for f in found}.values()}
     for index, labels, label, area, score in sorted(found, key=lambda f: (f[0], -f[3])):
         if area < least:
             continue
         mask, x0, y0 = outline_mask(
-            probability, index, labels, label, boxes[id(labels)][label], stride, size
+            probability, index, labels, label, boxes[index][label], stride, size
         )
         if mask.any():
             parts = simplify(parts_of_mask(mask, x0, y0), *size, budget=OUTLINE_BUDGET)

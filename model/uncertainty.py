@@ -16,7 +16,7 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from data_io.simplify import simplify
+import shapely
 from numpy.typing import NDArray
 
 from data_io.geometry import area_of_rle, box_of_parts, mask_of_parts, parts_of_mask, rle_of_parts
@@ -45,8 +45,9 @@ class RegionConfig:
     floor: float = 0.5  # entropy / ln C below which nothing is ever flagged
     smooth: float = 1.0  # sigma in cells: thin rims fade, patches a person can judge stay
     grow: int = 1  # cells added around a region so that it can be seen
-    least: int = 4  # unreliable cells a region needs
-    outline_budget: float = 0.9  # raster IoU that a region's simplified outline keeps
+    least: int = 5  # unreliable cells a region needs
+    tolerance: float = 1.5  # pixels by which a region's outline may be straightened
+    most: int = 24  # regions of one image; a person loses patience beyond
 
 
 def entropy(probability: Floats) -> Floats:
@@ -174,7 +175,7 @@ def regions(
                 )
             )
     made.sort(key=lambda region: -region.score)
-    return _within_budget(made, height, width, config.budget)
+    return _within_budget(made[: config.most], height, width, config.budget)
 
 
 def _unreliable(open_map: Bytes, closed: Mask, config: RegionConfig) -> Labels:
@@ -265,7 +266,7 @@ def _hugs(region: Mask, animals: Labels) -> bool:
     """True when at least half of the region's outside cells lie within two cells of an animal."""
     near = cv2.dilate((animals > 0).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     outside = region & (animals == 0)
-    return bool(np.count_nonzero(outside & near) >= 0.5 * max(1, np.count_nonzero(outside)))
+    return bool((outside & near).sum() >= 0.5 * max(1, int(outside.sum())))
 
 
 def _outline(region: Mask, height: int, width: int, config: RegionConfig) -> Parts:
@@ -280,8 +281,16 @@ def _outline(region: Mask, height: int, width: int, config: RegionConfig) -> Par
     smooth = resample(np.asarray(framed, np.float32), 1 / STRIDE, h, w, STRIDE, STRIDE) > 0.5
     if not smooth.any():
         return ()
-    exact = parts_of_mask(smooth, x0, y0)
-    return simplify(exact, height, width, budget=config.outline_budget)
+    return tuple(_smoothed(part, config.tolerance) for part in parts_of_mask(smooth, x0, y0))
+
+
+def _smoothed(part: Part, tolerance: float) -> Part:
+    """A part with fewer vertices; a highlight needs no raster guarantee, so no search is spent."""
+    shape = shapely.simplify(shapely.Polygon(part.outer, part.holes), tolerance)
+    if not isinstance(shape, shapely.Polygon) or shape.is_empty:
+        return part
+    rings = [np.array(ring.coords, np.float64)[:-1] for ring in (shape.exterior, *shape.interiors)]
+    return Part(rings[0], tuple(rings[1:]))
 
 
 def _within_budget(
