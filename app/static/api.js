@@ -1,0 +1,99 @@
+// The REST routes the canvas uses. Every address is relative to document.baseURI, so the app works
+// below a sub-path.
+
+const TIMEOUT = 30000; // ms; a request that hangs must end as "will retry", not as "saving" forever
+
+/** A request that failed. status 0 = the server was not reached. */
+export class ApiError extends Error {
+  constructor(status, message, revision = null) {
+    super(message);
+    this.status = status;
+    this.revision = revision;
+  }
+
+  /** True when the same request may succeed later without anybody doing anything. */
+  get temporary() {
+    return this.status === 0 || this.status === 429 || this.status >= 500;
+  }
+}
+
+export const absolute = (url) => new URL(url, document.baseURI).href;
+
+const WORDS = {
+  401: "Session expired, reload the page.",
+  403: "This session may not change anything; reload the page.",
+  404: "The server does not know this image any more.",
+  413: "The server refused it as too large.",
+};
+
+async function failure(response) {
+  let said = {};
+  try {
+    said = await response.json();
+  } catch {
+    // A proxy may answer with HTML; the status still says enough.
+  }
+  const detail = typeof said.error === "string" ? said.error : "";
+  const fallback = WORDS[response.status] ?? `The server answered ${response.status}.`;
+  const message = response.status === 401 ? WORDS[401] : detail || fallback;
+  return new ApiError(response.status, message, said.revision ?? null);
+}
+
+async function request(url, options = {}) {
+  const limit = AbortSignal.timeout(TIMEOUT);
+  const signal = options.signal ? AbortSignal.any([options.signal, limit]) : limit;
+  try {
+    const response = await fetch(absolute(url), { credentials: "same-origin", ...options, signal });
+    if (!response.ok) throw await failure(response);
+    return await response.json();
+  } catch (error) {
+    if (error instanceof ApiError || options.signal?.aborted) throw error;
+    throw new ApiError(0, "The server cannot be reached.");
+  }
+}
+
+function write(method, url, revision, body) {
+  return request(url, {
+    method,
+    headers: {
+      "Content-Type": "application/json",
+      "If-Match": `"${revision}"`,
+      "X-Herdmark": "1",
+    },
+    body: JSON.stringify(body),
+  });
+}
+
+const imageUrl = (id) => `api/images/${encodeURIComponent(id)}`;
+
+export const documentUrl = (id) => `${imageUrl(id)}/document`;
+
+export const getDocument = (url, signal) => request(url, { signal, cache: "no-store" });
+
+export const putDocument = (id, revision, body) => write("PUT", documentUrl(id), revision, body);
+
+/** Answer a region (accept, fix, skip), or the whole image when `region` is null. */
+export function postAnswer(id, revision, { region, action }, body) {
+  if (region === null) return write("POST", `${imageUrl(id)}/accept`, revision, body);
+  const url = `${imageUrl(id)}/regions/${encodeURIComponent(region)}`;
+  return write("POST", url, revision, { action, ...body });
+}
+
+/** Id of the next (1) or previous (-1) image, null at the end. */
+export async function nextImage(after, direction) {
+  const query = new URLSearchParams({ after: after ?? "", dir: String(direction) });
+  return (await request(`api/next?${query}`, { cache: "no-store" })).image ?? null;
+}
+
+/** A decoded picture; rejects with ApiError when it cannot be shown. */
+export async function loadPicture(url, signal) {
+  const picture = new Image();
+  picture.decoding = "async";
+  picture.src = absolute(url);
+  try {
+    await picture.decode();
+  } catch {
+    if (!signal?.aborted) throw new ApiError(0, "The picture cannot be loaded.");
+  }
+  return picture;
+}

@@ -1,0 +1,20 @@
+// One helper to build elements. Text goes in as text, so a name can never become HTML.
+
+const PROPERTIES = new Set(["className", "type", "value", "min", "max", "step", "title", "tabIndex"]);
+
+/** An element with properties, attributes, `text` and children. */
+export function make(tag, options = {}, children = []) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(options)) {
+    if (name === "text") element.textContent = value;
+    else if (PROPERTIES.has(name)) element[name] = value;
+    else element.setAttribute(name, value);
+  }
+  element.append(...children);
+  return element;
+}
+
+/** Write text only where it differs: screen readers announce every write to a live region. */
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}

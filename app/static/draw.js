@@ -1,0 +1,259 @@
+// Paints the two layers: picture and heat-map below, shapes above. Reads state, changes none.
+
+import { boxOfParts, ringAt, ringsOf } from "./geometry.js";
+import { inkOn, withAlpha } from "./palette.js";
+
+const HANDLE = 4; // half side of a vertex handle, screen px
+export const MIDPOINT_FROM = 28; // screen px; shorter edges show no midpoint handle
+
+const paths = new WeakMap(); // parts -> Path2D; parts are never changed in place
+const boxes = new WeakMap();
+
+function addRing(path, ring) {
+  path.moveTo(ring[0], ring[1]);
+  for (let i = 2; i < ring.length; i += 2) path.lineTo(ring[i], ring[i + 1]);
+  path.closePath();
+}
+
+/** The outline of parts with their holes, to be filled with the even-odd rule. */
+export function pathOf(parts) {
+  let path = paths.get(parts);
+  if (!path) {
+    path = new Path2D();
+    for (const { ring } of ringsOf(parts)) addRing(path, ring);
+    paths.set(parts, path);
+  }
+  return path;
+}
+
+export function boxOf(parts) {
+  if (!boxes.has(parts)) boxes.set(parts, boxOfParts(parts));
+  return boxes.get(parts);
+}
+
+/** Match a canvas to its CSS size; drawing starts in device pixels on a cleared canvas. */
+function begin(canvas, width, height, ratio) {
+  const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
+  if (canvas.width !== w || canvas.height !== h) {
+    canvas.width = w;
+    canvas.height = h;
+  }
+  const context = canvas.getContext("2d");
+  context.setTransform(1, 0, 0, 1, 0, 0);
+  context.clearRect(0, 0, w, h);
+  return context;
+}
+
+const toImageSpace = (context, view, ratio) =>
+  context.setTransform(
+    ratio * view.scale, 0, 0, ratio * view.scale, ratio * view.x, ratio * view.y,
+  );
+
+/** The lower layer. */
+export function drawPicture(canvas, view, { picture, heat, heatOpacity }, ratio) {
+  const context = begin(canvas, view.width, view.height, ratio);
+  toImageSpace(context, view, ratio);
+  context.imageSmoothingEnabled = view.scale < 3; // beyond, one wants to see the pixels
+  context.imageSmoothingQuality = "high";
+  if (picture) context.drawImage(picture, 0, 0, view.imageWidth, view.imageHeight);
+  if (heat && heatOpacity > 0) {
+    context.imageSmoothingEnabled = true;
+    context.globalAlpha = heatOpacity;
+    context.drawImage(heat, 0, 0, view.imageWidth, view.imageHeight);
+    context.globalAlpha = 1;
+  }
+}
+
+/** The upper layer. `scene`: {session, colors, selected, hovered, vertex, preview, region, ...}. */
+export function drawShapes(canvas, view, scene, ratio) {
+  const context = begin(canvas, view.width, view.height, ratio);
+  if (!scene.session) return;
+  toImageSpace(context, view, ratio);
+  const px = 1 / view.scale;
+  drawVerified(context, view, scene.session);
+  if (scene.region) dimOutside(context, view, scene.region);
+  const shown = scene.session.instances.map((item) =>
+    scene.preview?.id === item.id ? scene.preview : item,
+  );
+  for (const item of shown) drawInstance(context, item, scene, px);
+  drawRegions(context, scene, px);
+  const selected = shown.find(({ id }) => id === scene.selected);
+  if (selected) drawHandles(context, selected, scene, px);
+  drawDraft(context, scene, px);
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  for (const item of shown) drawLabel(context, view, item, scene);
+}
+
+/** What a person vouched for: sparse hatching in a part of the image, a thin frame on all of it. */
+function drawVerified(context, view, session) {
+  if (!session.verified.length) return;
+  const px = 1 / view.scale;
+  const path = pathOf(session.verified);
+  context.strokeStyle = "rgba(86, 214, 160, 0.85)";
+  context.lineWidth = 1.5 * px;
+  if (session.status === "verified") {
+    context.strokeRect(0, 0, view.imageWidth, view.imageHeight);
+    return;
+  }
+  context.save();
+  context.clip(path, "evenodd");
+  context.lineWidth = px;
+  context.strokeStyle = "rgba(86, 214, 160, 0.34)";
+  const [x, y, width, height] = boxOf(session.verified);
+  const gap = 11 * px;
+  context.beginPath();
+  for (let at = 0; at < width + height; at += gap) {
+    context.moveTo(x + at, y);
+    context.lineTo(x + at - height, y + height);
+  }
+  context.stroke();
+  context.restore();
+  context.stroke(path);
+}
+
+function dimOutside(context, view, region) {
+  const [x, y, width, height] = region.box;
+  const [x0, y0] = view.toImage(0, 0);
+  const [x1, y1] = view.toImage(view.width, view.height);
+  context.beginPath();
+  context.rect(x0, y0, x1 - x0, y1 - y0);
+  const room = view.length(10);
+  context.rect(x - room, y - room, width + 2 * room, height + 2 * room);
+  context.fillStyle = "rgba(8, 12, 18, 0.38)";
+  context.fill("evenodd");
+}
+
+function drawInstance(context, item, scene, px) {
+  const color = scene.colors.get(item.category) ?? "#b9bec4";
+  const path = pathOf(item.parts);
+  const selected = item.id === scene.selected;
+  const strong = selected || item.id === scene.hovered;
+  const fill = selected ? 0.18 : strong ? 0.34 : item.proposed ? 0.14 : 0.24;
+  context.fillStyle = withAlpha(color, fill);
+  context.fill(path, "evenodd");
+  context.lineJoin = "round";
+  context.setLineDash([]);
+  context.strokeStyle = "rgba(0, 0, 0, 0.55)";
+  context.lineWidth = (strong ? 4.5 : 3) * px;
+  context.stroke(path);
+  context.setLineDash(item.proposed ? [6 * px, 4 * px] : []);
+  context.strokeStyle = color;
+  context.lineWidth = (strong ? 2.5 : 1.5) * px;
+  context.stroke(path);
+  context.setLineDash([]);
+}
+
+function drawRegions(context, scene, px) {
+  for (const region of scene.session.openRegions) {
+    const current = region.id === scene.region?.id;
+    const path = pathOf(region.parts);
+    context.setLineDash(current ? [] : [2 * px, 3 * px]);
+    context.strokeStyle = "rgba(0, 0, 0, 0.7)";
+    context.lineWidth = (current ? 4.5 : 3) * px;
+    context.stroke(path);
+    context.strokeStyle = current ? "#ffffff" : "rgba(255, 255, 255, 0.8)";
+    context.lineWidth = (current ? 2.2 : 1.2) * px;
+    context.stroke(path);
+  }
+  context.setLineDash([]);
+}
+
+function square(context, x, y, half) {
+  context.beginPath();
+  context.rect(x - half, y - half, 2 * half, 2 * half);
+  context.fill();
+  context.stroke();
+}
+
+function drawHandles(context, item, scene, px) {
+  if (scene.tool !== "select") return;
+  context.lineWidth = 1.2 * px;
+  context.strokeStyle = "#10151b";
+  for (const { ring } of ringsOf(item.parts)) {
+    for (let i = 0; i < ring.length; i += 2) {
+      const j = (i + 2) % ring.length;
+      if (Math.hypot(ring[j] - ring[i], ring[j + 1] - ring[i + 1]) < MIDPOINT_FROM * px) continue;
+      context.fillStyle = "rgba(255, 255, 255, 0.75)";
+      context.beginPath();
+      context.arc(
+        (ring[i] + ring[j]) / 2, (ring[i + 1] + ring[j + 1]) / 2, 2.6 * px, 0, 2 * Math.PI,
+      );
+      context.fill();
+      context.stroke();
+    }
+    context.fillStyle = "#ffffff";
+    for (let i = 0; i < ring.length; i += 2) {
+      square(context, ring[i], ring[i + 1], HANDLE * px);
+    }
+  }
+  if (!scene.vertex) return;
+  const ring = ringAt(item.parts, scene.vertex);
+  context.fillStyle = "#ff5c8a";
+  square(context, ring[scene.vertex.index * 2], ring[scene.vertex.index * 2 + 1], 5.5 * px);
+}
+
+function drawDraft(context, scene, px) {
+  const { draft } = scene.session;
+  const end = scene.crosshair ?? scene.pointer;
+  if (scene.tool === "draw" && draft.length) {
+    const path = new Path2D();
+    path.moveTo(draft[0], draft[1]);
+    for (let i = 2; i < draft.length; i += 2) path.lineTo(draft[i], draft[i + 1]);
+    if (end) path.lineTo(end[0], end[1]);
+    context.strokeStyle = "rgba(0, 0, 0, 0.6)";
+    context.lineWidth = 3.5 * px;
+    context.stroke(path);
+    context.strokeStyle = scene.colors.get(scene.category) ?? "#ffffff";
+    context.lineWidth = 2 * px;
+    context.stroke(path);
+    context.strokeStyle = "#10151b";
+    context.lineWidth = 1.2 * px;
+    for (let i = 0; i < draft.length; i += 2) {
+      const closes = i === 0 && scene.closing;
+      context.fillStyle = closes ? "#ff5c8a" : "#ffffff";
+      square(context, draft[i], draft[i + 1], (closes ? 6 : HANDLE) * px);
+    }
+  }
+  if (scene.tool === "draw" && scene.crosshair) drawCrosshair(context, scene.crosshair, px);
+}
+
+function drawCrosshair(context, [x, y], px) {
+  const path = new Path2D();
+  path.moveTo(x - 14 * px, y);
+  path.lineTo(x + 14 * px, y);
+  path.moveTo(x, y - 14 * px);
+  path.lineTo(x, y + 14 * px);
+  context.strokeStyle = "#10151b";
+  context.lineWidth = 3.5 * px;
+  context.stroke(path);
+  context.strokeStyle = "#ffffff";
+  context.lineWidth = 1.5 * px;
+  context.stroke(path);
+}
+
+/** Name and, for proposals, the score; only where the shape is large enough to bear it. */
+function drawLabel(context, view, item, scene) {
+  const [x, y, width] = boxOf(item.parts);
+  const near = item.id === scene.selected || item.id === scene.hovered;
+  const across = width * view.scale;
+  if (!near && across < 54) return;
+  const [sx, sy] = view.toScreen(x, y);
+  if (sx > view.width || sy > view.height || sx + across < 0) return;
+  const name = scene.session.category(item.category)?.name ?? "unknown category";
+  const score = item.proposed && item.score !== null ? `  ${item.score.toFixed(2)}` : "";
+  const text = (name.length > 18 ? `${name.slice(0, 17)}…` : name) + score;
+  const color = scene.colors.get(item.category) ?? "#b9bec4";
+  context.font = "600 11px system-ui, sans-serif";
+  const w = context.measureText(text).width + 10;
+  if (!near && w > across) return;
+  const top = Math.max(sy - 19, 2);
+  context.globalAlpha = near ? 1 : 0.86;
+  context.fillStyle = color;
+  context.beginPath();
+  context.roundRect(sx, top, w, 17, 4);
+  context.fill();
+  context.fillStyle = inkOn(color);
+  context.textBaseline = "middle";
+  context.fillText(text, sx + 5, top + 9);
+  context.globalAlpha = 1;
+}

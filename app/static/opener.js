@@ -1,0 +1,127 @@
+// Opens images: fetches the document, finds the right session for it, swaps it in with its picture.
+
+import * as api from "./api.js";
+import { colorOf } from "./palette.js";
+import { Session } from "./store.js";
+
+const KEPT_SESSIONS = 30; // images whose undo log survives leaving them
+
+/** Loads into an editor. A reply that belongs to an older request is dropped by its number. */
+export class Opener {
+  constructor(editor, signal) {
+    this.editor = editor;
+    this.target = null; // id of the image last asked for; it is not on the screen while it loads
+    this.sequence = 0;
+    this.loading = new AbortController();
+    this.kept = new Map();
+    signal.addEventListener("abort", () => {
+      this.sequence += 1;
+      this.loading.abort();
+      this.unsubscribe?.();
+    });
+  }
+
+  /** Follow a descriptor from Gradio; the image on the screen is only refreshed. */
+  async follow(value) {
+    const descriptor = typeof value === "string" && value ? JSON.parse(value) : value;
+    if (!descriptor?.image_id) {
+      if (!this.target) {
+        this.editor.panel.showOverlay("No image yet", "Import photos on the Data page.");
+      }
+      return;
+    }
+    const url = descriptor.doc_url ?? api.documentUrl(descriptor.image_id);
+    if (descriptor.image_id === this.target && this.editor.ready) await this.reload(url);
+    else if (descriptor.image_id !== this.target || !this.busy) {
+      await this.open(descriptor.image_id, url);
+    }
+  }
+
+  /** Show an image. Nothing can be edited between leaving the old one and seeing the new one. */
+  async open(id, url = api.documentUrl(id)) {
+    const { editor } = this;
+    editor.tool.finish();
+    const turn = (this.sequence += 1);
+    this.loading.abort();
+    this.loading = new AbortController();
+    const { signal } = this.loading;
+    this.target = id;
+    this.busy = true;
+    editor.leave();
+    try {
+      const document = await api.getDocument(url, signal);
+      const picture = await api.loadPicture(document.image_url, signal);
+      if (turn !== this.sequence) return;
+      this.show(this.sessionFor(document), picture);
+      this.busy = false;
+      await this.loadHeat(document.heat_url, turn, signal);
+    } catch (error) {
+      if (turn !== this.sequence) return;
+      this.busy = false;
+      editor.cannotOpen(error);
+    }
+  }
+
+  /** The session for a document; unsaved edits and anything newer than the document win over it. */
+  sessionFor(document) {
+    const { id } = document.image;
+    const kept = this.editor.queue.pending(id) ?? this.kept.get(id);
+    if (!kept || (!kept.unsaved && kept.revision < document.revision)) {
+      return new Session(document);
+    }
+    if (!kept.unsaved && kept.revision === document.revision) kept.load(document);
+    return kept;
+  }
+
+  keep(session) {
+    this.kept.delete(session.id);
+    this.kept.set(session.id, session);
+    if (this.kept.size > KEPT_SESSIONS) this.kept.delete(this.kept.keys().next().value);
+  }
+
+  show(session, picture) {
+    this.unsubscribe?.();
+    this.keep(session);
+    this.unsubscribe = session.subscribe(() => this.editor.refresh());
+    this.setCategories(session);
+    this.editor.show(session, picture);
+  }
+
+  setCategories({ categories }) {
+    const { editor } = this;
+    editor.colors = new Map(categories.map((item, i) => [item.id, colorOf(item, i)]));
+    if (!editor.colors.has(editor.state.category)) {
+      editor.state.category = categories[0]?.id ?? null;
+    }
+  }
+
+  async loadHeat(url, turn, signal) {
+    if (!url) return;
+    try {
+      const heat = await api.loadPicture(url, signal);
+      if (turn !== this.sequence) return;
+      this.editor.update({ heat });
+      this.editor.stage.invalidate(true);
+    } catch {
+      if (turn === this.sequence) this.editor.say("The heat-map cannot be loaded.", "warn");
+    }
+  }
+
+  /** Fetch the open image's document again, unless that would hide unsaved edits. */
+  async reload(url) {
+    const { editor, sequence } = this;
+    const { session } = editor;
+    if (session.unsaved || editor.tool.active) return;
+    try {
+      const document = await api.getDocument(url);
+      const current = sequence === this.sequence && !session.unsaved && !editor.tool.active;
+      if (!current || document.revision < session.revision) return;
+      session.load(document);
+      this.setCategories(session);
+      editor.refresh();
+      await this.loadHeat(document.heat_url, sequence, this.loading.signal);
+    } catch (error) {
+      editor.say(error.message, "warn");
+    }
+  }
+}

@@ -1,0 +1,348 @@
+// Everything around the drawing area: toolbar, side panel, status line, messages. It shows state and
+// calls the editor; it holds no state of its own but what it last rendered.
+
+import { make, setText } from "./dom.js";
+import { boxOf } from "./draw.js";
+import { icon } from "./icons.js";
+import { PALETTE } from "./palette.js";
+
+const STATUS = {
+  unlabeled: "Unlabeled",
+  draft: "Draft",
+  partial: "Partly verified",
+  verified: "Verified",
+};
+const SOURCE = { human: "drawn", model: "model", edited: "edited" };
+const ANSWER = { open: "", accepted: "accepted", fixed: "fixed", skipped: "skipped" };
+const MOST_ROWS = 300; // of the animal list; more would make every edit slow
+
+/** Builds the editor's DOM once and refreshes the parts that changed. */
+export class Panel {
+  constructor(editor, root, signal) {
+    this.editor = editor;
+    this.signal = signal;
+    this.shown = {};
+    this.stage = make("div", {
+      className: "hc-stage", tabIndex: 0, role: "application",
+      "aria-label": "Image canvas. Press question mark for the shortcuts.",
+    }, [
+      make("canvas", { className: "hc-picture", "aria-hidden": "true" }),
+      make("canvas", { className: "hc-shapes", "aria-hidden": "true" }),
+    ]);
+    this.overlay = make("div", { className: "hc-overlay", role: "status", hidden: "" });
+    this.toast = make("div", { className: "hc-toast", "aria-live": "polite", role: "status" });
+    this.hint = make("span", { className: "hc-hint" });
+    this.readout = make("span", { className: "hc-readout" });
+    this.live = make("span", { className: "hc-unseen", "aria-live": "polite" });
+    const place = make("div", { className: "hc-place" }, [
+      this.stage, this.overlay, this.toast, this.live,
+    ]);
+    const line = make("div", { className: "hc-line" }, [this.hint, this.readout]);
+    const work = make("div", { className: "hc-work" }, [place, line]);
+    root.replaceChildren(
+      this.buildBar(),
+      make("div", { className: "hc-main" }, [work, this.buildSide()]),
+    );
+  }
+
+  /** A button with an icon, a visible label unless `bare`, and its shortcut in the tooltip. */
+  button(name, label, key, run, { bare = false, className = "" } = {}) {
+    const parts = [...(name ? [icon(name)] : []), ...(bare ? [] : [make("span", { text: label })])];
+    const button = make("button", {
+      type: "button",
+      className: `hc-button ${bare ? "hc-bare" : ""} ${className}`,
+      title: key ? `${label} (${key})` : label,
+      "aria-label": label,
+      ...(key ? { "aria-keyshortcuts": key.replace("Ctrl", "Control") } : {}),
+    }, parts);
+    button.addEventListener("click", (event) => {
+      run();
+      // After a mouse click the keys should work on the picture again; keyboard users stay put.
+      if (event.detail > 0 && !this.editor.root.querySelector("dialog[open]")) this.editor.focus();
+    }, { signal: this.signal });
+    return button;
+  }
+
+  buildBar() {
+    const { editor } = this;
+    const bare = { bare: true };
+    const group = (label, items) =>
+      make("div", { className: "hc-group", role: "group", "aria-label": label }, items);
+    this.tools = {
+      select: this.button("select", "Select", "V", () => editor.setTool("select")),
+      draw: this.button("draw", "Draw", "D", () => editor.setTool("draw")),
+    };
+    this.undo = this.button("undo", "Undo", "Ctrl+Z", () => editor.undo(), bare);
+    this.redo = this.button("redo", "Redo", "Ctrl+Shift+Z", () => editor.redo(), bare);
+    this.remove = this.button("remove", "Delete", "Delete", () => editor.tool.remove(), bare);
+    this.zoom = this.button("", "100%", "0", () => editor.changeView((v) => v.actualSize()), {
+      className: "hc-zoom",
+    });
+    this.zoom.setAttribute("aria-label", "Actual size, 1:1");
+    this.zoom.title = "Actual size, 1:1 (0)";
+    this.saveState = this.button("", "Saved", "Ctrl+S", () => editor.saveNow(), {
+      className: "hc-save",
+    });
+    return make("div", { className: "hc-bar", role: "toolbar", "aria-label": "Canvas tools" }, [
+      group("Tools", Object.values(this.tools)),
+      group("Category", [this.buildCategory()]),
+      group("Edit", [this.undo, this.redo, this.remove]),
+      group("Zoom", [
+        this.button("minus", "Zoom out", "-", () => editor.zoom(0.8), bare),
+        this.zoom,
+        this.button("plus", "Zoom in", "+", () => editor.zoom(1.25), bare),
+        this.button("fit", "Fit the image", "F", () => editor.changeView((v) => v.fit()), bare),
+      ]),
+      this.buildHeat(group),
+      make("span", { className: "hc-spring" }),
+      this.saveState,
+      this.button("help", "Shortcuts", "?", () => editor.dialogs.showHelp(), bare),
+    ]);
+  }
+
+  buildCategory() {
+    this.category = make("select", { className: "hc-select", "aria-label": "Category" });
+    this.swatch = make("span", { className: "hc-swatch", "aria-hidden": "true" });
+    this.category.addEventListener("change", () => {
+      this.editor.setCategory(this.category.value);
+      this.editor.focus();
+    }, { signal: this.signal });
+    return make("label", { className: "hc-category" }, [this.swatch, this.category]);
+  }
+
+  buildHeat(group) {
+    this.heat = make("input", {
+      type: "range", min: "0", max: "1", step: "0.05", "aria-label": "Heat-map opacity",
+    });
+    this.heat.addEventListener("input", () => this.editor.setHeat(Number(this.heat.value)), {
+      signal: this.signal,
+    });
+    this.heatGroup = group("Heat-map", [
+      this.button("heat", "Heat-map", "H", () => this.editor.toggleHeat()),
+      this.heat,
+    ]);
+    return this.heatGroup;
+  }
+
+  buildSide() {
+    const { editor } = this;
+    this.name = make("h2", { className: "hc-name" });
+    this.status = make("span", { className: "hc-status" });
+    this.facts = make("p", { className: "hc-facts" });
+    this.regionTitle = make("h3");
+    this.regions = make("ol", { className: "hc-list hc-regions" });
+    this.regionNote = make("p", { className: "hc-note" });
+    this.answers = make("div", { className: "hc-answers", role: "group", "aria-label": "Answer" }, [
+      this.button("accept", "Accept", "A", () => editor.review.answer("accept")),
+      this.button("fix", "Fix", "X", () => editor.review.answer("fix")),
+      this.button("skip", "Skip", "S", () => editor.review.answer("skip")),
+    ]);
+    this.animalTitle = make("h3");
+    this.animals = make("ul", { className: "hc-list hc-animals" });
+    this.acceptImage = this.button("accept", "Accept image", "Shift+Enter",
+      () => editor.review.acceptImage(), { className: "hc-primary" });
+    const move = make("div", { className: "hc-move" }, [
+      this.button("previous", "Previous image", "P", () => editor.navigate(-1), { bare: true }),
+      this.acceptImage,
+      this.button("next", "Next image", "N", () => editor.navigate(1), { bare: true }),
+    ]);
+    return make("aside", { className: "hc-side", "aria-label": "Review" }, [
+      make("header", {}, [make("div", { className: "hc-title" }, [this.name, this.status]), this.facts]),
+      make("section", { className: "hc-review" }, [
+        this.regionTitle, this.regions, this.regionNote, this.answers,
+      ]),
+      make("section", { className: "hc-herd" }, [this.animalTitle, this.animals]),
+      make("footer", {}, [move]),
+    ]);
+  }
+
+  // ---- refreshing ----
+
+  /** Bring everything up to date; lists are rebuilt only where their data is another object. */
+  refresh() {
+    const { editor } = this;
+    const { session, state } = editor;
+    for (const [name, button] of Object.entries(this.tools)) {
+      button.setAttribute("aria-pressed", String(state.tool === name));
+    }
+    this.tools.draw.disabled = !session || !session.categories.length;
+    this.undo.disabled = !session?.undoLog.length;
+    this.redo.disabled = !session?.redoLog.length;
+    this.remove.disabled = !state.selected && !session?.draft.length;
+    this.acceptImage.disabled = !editor.ready;
+    this.heatGroup.classList.toggle("hc-off", !state.heat);
+    this.heat.disabled = !state.heat;
+    this.heat.value = String(state.heatOpacity);
+    setText(this.hint, editor.ready ? editor.tool.hint : "");
+    this.refreshView();
+    this.refreshHeader(session);
+    this.refreshCategory(session, state);
+    this.refreshRegions(session);
+    this.refreshAnimals(session, state);
+  }
+
+  refreshView() {
+    setText(this.zoom.firstChild, `${Math.round(this.editor.view.scale * 100)}%`);
+  }
+
+  refreshPointer(point) {
+    setText(this.readout, point ? `x ${point[0].toFixed(1)}  y ${point[1].toFixed(1)}` : "");
+  }
+
+  refreshHeader(session) {
+    setText(this.name, session?.image.name ?? "No image");
+    this.name.title = session?.image.name ?? "";
+    setText(this.status, session ? STATUS[session.status] ?? session.status : "");
+    this.status.dataset.status = session?.status ?? "";
+    const { image } = session ?? {};
+    setText(this.facts, session
+      ? [`${image.width} × ${image.height}`, image.group, image.split,
+        session.revision ? `revision ${session.revision}` : "no revision"].filter(Boolean).join(" · ")
+      : "");
+  }
+
+  refreshCategory(session, state) {
+    const categories = session?.categories ?? [];
+    if (this.shown.categories !== categories) {
+      this.shown.categories = categories;
+      this.category.replaceChildren(...categories.map((item, i) =>
+        make("option", { value: item.id, text: i < 9 ? `${i + 1}  ${item.name}` : item.name })));
+      if (!categories.length) this.category.append(make("option", { text: "No category yet" }));
+    }
+    this.category.disabled = !categories.length;
+    const chosen = session?.instance(state.selected)?.category ?? state.category;
+    if (chosen) this.category.value = chosen;
+    this.swatch.style.background = this.editor.colors.get(chosen) ?? PALETTE.at(-1);
+  }
+
+  refreshRegions(session) {
+    const current = this.editor.review.region?.id ?? null;
+    const regions = session?.regions ?? [];
+    const open = session?.openRegions.length ?? 0;
+    const answering = this.answers.querySelectorAll("button");
+    for (const button of answering) button.disabled = !current;
+    if (this.shown.regions === regions && this.shown.region === current) return;
+    Object.assign(this.shown, { regions, region: current });
+    setText(this.regionTitle, regions.length ? `To review · ${open} of ${regions.length}` : "To review");
+    this.regions.hidden = !regions.length;
+    this.answers.hidden = !open;
+    this.regions.replaceChildren(...regions.map((region, i) => this.regionRow(region, i, current)));
+    setText(this.regionNote, this.noteOn(session, open));
+    this.regions.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
+  }
+
+  noteOn(session, open) {
+    if (!session) return "";
+    if (!session.document.version) {
+      return "No proposal yet. Draw the animals and accept the image, or train a model on the Train page.";
+    }
+    return open ? "" : this.editor.review.nothingLeft();
+  }
+
+  regionRow(region, index, current) {
+    const done = region.state === "accepted" || region.state === "fixed";
+    const row = make("button", { type: "button", className: "hc-row", "data-state": region.state }, [
+      make("span", { className: "hc-index", text: String(index + 1) }),
+      make("span", { className: "hc-words", text: region.reason }),
+      make("span", {
+        className: "hc-tag", text: ANSWER[region.state] || region.score.toFixed(2),
+        title: "How unreliable the model is here, 0 to 1",
+      }),
+    ]);
+    row.disabled = done;
+    if (region.id === current) row.setAttribute("aria-current", "true");
+    row.addEventListener("click", () => {
+      this.editor.review.show(region.id);
+      this.editor.focus();
+    });
+    return make("li", {}, [row]);
+  }
+
+  refreshAnimals(session, state) {
+    const instances = session?.instances ?? [];
+    if (this.shown.instances === instances && this.shown.selected === state.selected &&
+        this.shown.named === session?.categories) return;
+    Object.assign(this.shown, {
+      instances, selected: state.selected, named: session?.categories,
+    });
+    setText(this.animalTitle, `Animals · ${instances.length}`);
+    const rows = instances.slice(0, MOST_ROWS).map((item) => this.animalRow(session, item, state));
+    if (instances.length > MOST_ROWS) {
+      rows.push(make("li", { className: "hc-note", text: `and ${instances.length - MOST_ROWS} more` }));
+    }
+    this.animals.replaceChildren(...rows);
+    this.animals.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
+  }
+
+  animalRow(session, item, state) {
+    const swatch = make("span", { className: "hc-swatch", "aria-hidden": "true" });
+    swatch.style.background = this.editor.colors.get(item.category) ?? PALETTE.at(-1);
+    const score = item.score === null ? "" : ` ${item.score.toFixed(2)}`;
+    const row = make("button", { type: "button", className: "hc-row" }, [
+      swatch,
+      make("span", {
+        className: "hc-words", text: session.category(item.category)?.name ?? "unknown category",
+      }),
+      make("span", {
+        className: "hc-tag", text: item.proposed ? `proposed${score}` : SOURCE[item.source],
+        "data-source": item.proposed ? "proposed" : item.source,
+      }),
+    ]);
+    if (item.id === state.selected) row.setAttribute("aria-current", "true");
+    row.addEventListener("click", () => {
+      this.editor.select(item.id, { reveal: true });
+      this.editor.focus();
+    });
+    return make("li", {}, [row]);
+  }
+
+  /** Bring an instance into view where it lies outside. */
+  reveal(item) {
+    const { view } = this.editor;
+    const box = boxOf(item.parts);
+    const [x0, y0] = view.toScreen(box[0], box[1]);
+    const [x1, y1] = view.toScreen(box[0] + box[2], box[1] + box[3]);
+    const seen = x0 >= 0 && y0 >= 0 && x1 <= view.width && y1 <= view.height;
+    if (!seen) this.editor.changeView((v) => v.zoomTo(box));
+  }
+
+  /** Tell a screen reader what is selected. */
+  announce(item) {
+    if (!item) return setText(this.live, "Nothing selected");
+    const { session } = this.editor;
+    const name = session.category(item.category)?.name ?? "unknown category";
+    const origin = item.proposed ? "proposed" : SOURCE[item.source];
+    const place = `${session.instances.indexOf(item) + 1} of ${session.instances.length}`;
+    return setText(this.live, `${name}, ${origin}, ${place}`);
+  }
+
+  /** The chip that says whether the work is safe. */
+  refreshSaves({ state, text, detail }) {
+    this.saveState.dataset.state = state;
+    setText(this.saveState.firstChild, text);
+    this.saveState.setAttribute("aria-label", text);
+    const next = { retry: "Click to try now.", error: "Click to try again.",
+      conflict: "Click to choose.", saved: "Every edit is stored." }[state] ?? "";
+    this.saveState.title = [detail, next].filter(Boolean).join(" ");
+  }
+
+  /** A sentence in the middle of the drawing area, for no image, loading and errors. */
+  showOverlay(title, text = "", busy = false) {
+    this.overlay.hidden = !title;
+    this.overlay.classList.toggle("hc-busy", busy);
+    this.overlay.replaceChildren(
+      ...(title ? [make("strong", { text: title })] : []),
+      ...(text ? [make("span", { text })] : []),
+    );
+  }
+
+  /** A short message that screen readers announce; it stays until the next one or a few seconds. */
+  say(text, kind) {
+    clearTimeout(this.fading);
+    this.toast.dataset.kind = kind;
+    setText(this.toast, text);
+    this.toast.classList.toggle("hc-visible", Boolean(text));
+    const stay = kind === "warn" ? 9000 : 4000;
+    this.fading = setTimeout(() => this.toast.classList.remove("hc-visible"), stay);
+  }
+}

@@ -1,0 +1,176 @@
+// One queue for everything that is written. Requests go out one at a time; each carries the id and
+// the revision of its own session, so it cannot reach another image however fast one navigates.
+
+import * as api from "./api.js";
+
+const FIRST_RETRY = 1000; // ms; doubles up to LAST_RETRY
+const LAST_RETRY = 30000;
+
+const RANK = ["saved", "saving", "retry", "error", "conflict", "expired"];
+
+const TEXT = {
+  saved: "Saved",
+  saving: "Saving…",
+  retry: "Not saved: will retry",
+  error: "Not saved",
+  conflict: "Conflict",
+  expired: "Session expired, reload the page",
+};
+
+/** Saves sessions; calls `on.state`, `on.saved`, `on.answered`, `on.conflict`, `on.error`. */
+export class SaveQueue {
+  constructor(on) {
+    this.on = on;
+    this.sessions = new Map(); // image id -> session with something unsaved
+    this.problems = new Map(); // image id -> {state, message}
+    this.busy = null; // session whose request is under way
+    this.delay = FIRST_RETRY;
+    this.timer = 0;
+    this.idle = [];
+  }
+
+  /** The session with unsaved work for an image, if any. */
+  pending(id) {
+    return this.sessions.get(id) ?? null;
+  }
+
+  /** Something in the session changed: send it as soon as the request under way is done. */
+  touch(session) {
+    if (!session.unsaved) return;
+    this.sessions.set(session.id, session);
+    const state = this.problems.get(session.id)?.state;
+    if (state !== "conflict" && state !== "expired") this.problems.delete(session.id);
+    this.pump();
+  }
+
+  /** Send the answer to a region (or to the whole image, region null) along with all edits. */
+  answer(session, region, action) {
+    session.answers.push({ region, action });
+    this.touch(session);
+  }
+
+  /** Try everything again now: the network is back, or a person asked. */
+  retry() {
+    clearTimeout(this.timer);
+    for (const [id, { state }] of this.problems) {
+      if (state === "retry" || state === "error") this.problems.delete(id);
+    }
+    this.pump();
+  }
+
+  /** Resolves to true once the session is saved, to false once it is stuck. */
+  flush(session) {
+    this.touch(session);
+    return new Promise((resolve) => {
+      this.idle.push({ session, resolve });
+      this.settle();
+    });
+  }
+
+  /** The worst state of all sessions: {state, text, detail}. */
+  summary() {
+    let [state, detail] = [this.sessions.size ? "saving" : "saved", ""];
+    for (const problem of this.problems.values()) {
+      if (RANK.indexOf(problem.state) > RANK.indexOf(state)) {
+        [state, detail] = [problem.state, problem.message];
+      }
+    }
+    return { state, text: TEXT[state], detail };
+  }
+
+  get unsaved() {
+    return this.sessions.size > 0;
+  }
+
+  stop() {
+    clearTimeout(this.timer);
+  }
+
+  settle() {
+    this.on.state(this.summary());
+    this.idle = this.idle.filter(({ session, resolve }) => {
+      const stuck = this.problems.has(session.id);
+      if (session.unsaved && !stuck) return true;
+      resolve(!session.unsaved);
+      return false;
+    });
+  }
+
+  async pump() {
+    if (this.busy) return this.settle();
+    const ready = [...this.sessions.values()].find(({ id }) => !this.problems.has(id));
+    if (!ready) return this.settle();
+    this.busy = ready;
+    this.settle();
+    try {
+      await this.send(ready);
+    } catch (error) {
+      this.failed(ready, error);
+    }
+    this.busy = null;
+    if (!ready.unsaved) this.sessions.delete(ready.id);
+    return this.pump();
+  }
+
+  async send(session) {
+    const snapshot = session.snapshot();
+    const [answer] = session.answers;
+    // Skipping stores nothing but the region's state, so edits go first.
+    if (answer && !(answer.action === "skip" && session.edited)) {
+      const reply = await api.postAnswer(session.id, session.revision, answer, snapshot.body);
+      session.answers.shift();
+      session.answered(snapshot, reply);
+      this.on.answered(session, answer);
+    } else {
+      const reply = await api.putDocument(session.id, session.revision, snapshot.body);
+      session.saved(snapshot, reply.revision);
+    }
+    this.delay = FIRST_RETRY;
+    this.on.saved(session);
+  }
+
+  failed(session, error) {
+    const problem = { message: error.message, state: "error" };
+    if (!(error instanceof api.ApiError)) console.error(error);
+    if (error.status === 401) problem.state = "expired";
+    else if (error.status === 409) problem.state = "conflict";
+    else if (error.temporary) problem.state = "retry";
+    // A refused answer (a region that is gone, say) must not block the edits behind it.
+    else if (session.answers.length) session.answers.shift();
+    this.problems.set(session.id, problem);
+    if (problem.state === "retry") this.later();
+    if (problem.state === "conflict") this.on.conflict(session, error);
+    if (problem.state === "error") this.on.error(session, error);
+  }
+
+  later() {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.retry(), this.delay);
+    this.delay = Math.min(this.delay * 2, LAST_RETRY);
+  }
+
+  // ---- the two ways out of a conflict ----
+
+  /** Save the own state on top of the newest revision. */
+  async keepMine(session) {
+    await this.resolve(session, (newest) => {
+      session.revision = newest.revision;
+    });
+  }
+
+  /** Drop the own edits (undo brings them back) for the newest revision. */
+  async takeTheirs(session) {
+    await this.resolve(session, (newest) => session.takeTheirs(newest));
+  }
+
+  async resolve(session, decide) {
+    try {
+      decide(await api.getDocument(api.documentUrl(session.id)));
+      this.problems.delete(session.id);
+      if (!session.unsaved) this.sessions.delete(session.id);
+    } catch (error) {
+      this.on.error(session, error);
+    }
+    this.pump();
+  }
+}

@@ -1,0 +1,140 @@
+// The drawing area: two layers, their size, and pointer events handed to the tool in image pixels.
+
+import { drawPicture, drawShapes } from "./draw.js";
+
+const PAN_BUTTONS = new Set([1, 2]); // middle and right
+
+/** Owns both canvases; paints at most once a frame, and only the layer that is stale. */
+export class Stage {
+  constructor(editor, element, signal) {
+    this.editor = editor;
+    this.element = element;
+    this.lower = element.querySelector(".hc-picture");
+    this.upper = element.querySelector(".hc-shapes");
+    this.frame = 0;
+    this.stale = { picture: true, shapes: true };
+    this.pan = null;
+    this.spaceHeld = false;
+    this.observer = new ResizeObserver(() => this.resize());
+    this.observer.observe(element);
+    this.listen(signal);
+    signal.addEventListener("abort", () => this.stop());
+  }
+
+  stop() {
+    this.observer.disconnect();
+    cancelAnimationFrame(this.frame);
+  }
+
+  resize() {
+    const { clientWidth, clientHeight } = this.element;
+    if (!clientWidth || !clientHeight) return; // inside a tab that is not open
+    this.editor.view.resize(clientWidth, clientHeight);
+    this.invalidate(true);
+  }
+
+  /** Ask for a repaint of the shapes, and of the picture too where the view or heat changed. */
+  invalidate(picture = false) {
+    this.stale.shapes = true;
+    this.stale.picture ||= picture;
+    if (!this.frame) this.frame = requestAnimationFrame(() => this.paint());
+  }
+
+  paint() {
+    this.frame = 0;
+    const { editor } = this;
+    const ratio = window.devicePixelRatio || 1;
+    if (this.stale.picture) drawPicture(this.lower, editor.view, editor.state, ratio);
+    if (this.stale.shapes) drawShapes(this.upper, editor.view, editor.scene(), ratio);
+    this.stale = { picture: false, shapes: false };
+  }
+
+  /** A pointer event's place on the stage in CSS px. */
+  place(event) {
+    const box = this.element.getBoundingClientRect();
+    return [event.clientX - box.left, event.clientY - box.top];
+  }
+
+  point(event) {
+    return this.editor.view.toImage(...this.place(event));
+  }
+
+  listen(signal) {
+    const on = (name, handler, options = {}) =>
+      this.element.addEventListener(name, handler, { signal, ...options });
+    on("pointerdown", (event) => this.down(event));
+    on("pointermove", (event) => this.move(event));
+    on("pointerup", (event) => this.up(event));
+    on("pointercancel", () => this.abandon());
+    on("pointerleave", () => this.editor.update({ hovered: null, pointer: null }));
+    on("dblclick", (event) => {
+      if (this.editor.ready) this.editor.tool.double(this.point(event), event);
+    });
+    on("contextmenu", (event) => event.preventDefault());
+    on("wheel", (event) => this.wheel(event), { passive: false });
+    on("blur", () => this.release());
+  }
+
+  release() {
+    this.spaceHeld = false;
+    if (!this.pan) this.editor.tool.finish();
+    this.cursor();
+  }
+
+  abandon() {
+    this.pan = null;
+    this.editor.tool.cancel();
+    this.cursor();
+  }
+
+  down(event) {
+    this.element.focus({ preventScroll: true });
+    if (!this.editor.ready || this.pan || this.editor.tool.active) return;
+    this.element.setPointerCapture(event.pointerId);
+    const pans = PAN_BUTTONS.has(event.button) || this.spaceHeld;
+    if (event.button !== 0 && !pans) return;
+    // On empty ground the select tool has nothing to do, so a drag there moves the picture.
+    if (pans || !this.editor.tool.down(this.point(event), event)) this.pan = this.place(event);
+    this.cursor();
+  }
+
+  move(event) {
+    if (!this.editor.ready) return;
+    if (!this.pan) {
+      this.editor.tool.move(this.point(event), event);
+      this.editor.pointed(this.point(event));
+      this.cursor();
+      return;
+    }
+    const [x, y] = this.place(event);
+    this.editor.changeView((view) => view.panBy(x - this.pan[0], y - this.pan[1]));
+    this.pan = [x, y];
+  }
+
+  up(event) {
+    if (this.pan) this.pan = null;
+    else if (this.editor.ready) this.editor.tool.up(this.point(event), event);
+    this.cursor();
+  }
+
+  wheel(event) {
+    event.preventDefault();
+    if (!this.editor.ready) return;
+    const lines = event.deltaMode === 1 ? 18 : 1;
+    const step = Math.min(Math.max(event.deltaY * lines, -240), 240);
+    // A trackpad pinch arrives as a wheel event with ctrlKey and small steps.
+    const factor = Math.exp(-step * (event.ctrlKey ? 0.01 : 0.0016));
+    this.editor.changeView((view) => view.zoomAt(factor, ...this.place(event)));
+  }
+
+  cursor() {
+    const { state } = this.editor;
+    let cursor = "default";
+    if (this.pan) cursor = "grabbing";
+    else if (this.spaceHeld) cursor = "grab";
+    else if (state.tool === "draw") cursor = "crosshair";
+    else if (this.editor.tool.active) cursor = "move";
+    else if (state.hovered) cursor = "pointer";
+    this.element.style.cursor = cursor;
+  }
+}

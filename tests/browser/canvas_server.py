@@ -1,0 +1,306 @@
+"""The REST contract of the canvas over in-memory documents, and a plain page that mounts it.
+
+`Herd` is the server's whole state; tests read it to see what was really stored, and set `offline`,
+`gate` or `expired` to make the network misbehave.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import io
+import math
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.staticfiles import StaticFiles
+from PIL import Image, ImageDraw, ImageFilter
+
+STATIC = Path(__file__).resolve().parents[2] / "app" / "static"
+WIDTH, HEIGHT = 640, 400
+CATEGORIES = [
+    {"id": "c1", "name": "cow", "color": "#e69f00"},
+    {"id": "c2", "name": "<img src=x onerror=alert(1)>", "color": "#56b4e9"},
+]
+PAGE = """<!doctype html><html><head><meta charset="utf-8"><title>canvas</title><style>
+body{margin:0;background:#888} .box{height:100vh} .hm-root{height:100vh}</style></head><body>
+<div class="box"><div class="hm-root"></div></div><input id="elsewhere" aria-label="elsewhere"
+style="position:fixed;bottom:0;right:0;width:8px;height:8px;opacity:.01">
+<script type="module">
+const events = window.events = [];
+const listeners = [];
+const props = window.props = {value: %s};
+window.give = (value) => { props.value = value; listeners.forEach((f) => f()); };
+const {mount} = await import(new URL('herdmark-static/editor.js', document.baseURI).href);
+mount({element: document.querySelector('.box'), props,
+  trigger: (name, detail) => events.push([name, detail]),
+  watch: (name, f) => listeners.push(f)});
+</script></body></html>"""
+
+
+def oval(cx: float, cy: float, a: float, b: float, tilt: float, count: int = 18) -> list[float]:
+    """A flat ring along a tilted ellipse, in pixels."""
+    ring: list[float] = []
+    for k in range(count):
+        t = 2 * math.pi * k / count
+        x, y = a * math.cos(t), b * math.sin(t)
+        ring += [
+            round(cx + x * math.cos(tilt) - y * math.sin(tilt), 2),
+            round(cy + x * math.sin(tilt) + y * math.cos(tilt), 2),
+        ]
+    return ring
+
+
+HERD = [(130, 120, 70, 32, 0.3), (330, 110, 64, 30, -0.5), (500, 250, 70, 34, 0.9)]
+HERD += [(240, 280, 72, 33, -0.2), (90, 320, 52, 26, 1.2)]
+SQUARE = [260.0, 160.0, 400.0, 160.0, 400.0, 230.0, 260.0, 230.0]
+
+
+def instance(number: int, ring: list[float], proposed: bool, **more: Any) -> dict[str, Any]:
+    """One instance of a document."""
+    return {
+        "id": f"i{number}",
+        "category": "c1",
+        "parts": [{"outer": ring, "holes": []}],
+        "source": "model" if proposed else "human",
+        "score": 0.5 + number / 20 if proposed else None,
+        "version": "v1" if proposed else None,
+        "attributes": {},
+        "proposed": proposed,
+        **more,
+    }
+
+
+def region(number: int, ring: list[float], score: float, reason: str) -> dict[str, Any]:
+    """One review region of a document."""
+    xs, ys = ring[::2], ring[1::2]
+    return {
+        "id": f"r{number}",
+        "kind": "boundary",
+        "box": [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)],
+        "parts": [{"outer": ring, "holes": []}],
+        "score": score,
+        "reason": reason,
+        "state": "open",
+    }
+
+
+def document(image: str) -> dict[str, Any]:
+    """What GET api/images/{id}/document answers at first."""
+    proposed = [instance(i, oval(*HERD[i]), True) for i in range(3)]
+    ring = {"outer": oval(*HERD[3]), "holes": [oval(240, 280, 24, 10, -0.2, 8)]}
+    revised = [instance(3, [], False, parts=[ring]), instance(4, SQUARE, False)]
+    return {
+        "image": {
+            "id": image,
+            "name": f"{image}.jpg",
+            "width": WIDTH,
+            "height": HEIGHT,
+            "group": "barn-1",
+            "split": None,
+        },
+        "image_url": f"api/images/{image}/pixels",
+        "heat_url": f"api/images/{image}/heat?version=v1",
+        "revision": 1,
+        "status": "draft",
+        "version": "v1",
+        "categories": copy.deepcopy(CATEGORIES),
+        "instances": [*revised, *proposed],
+        "regions": [
+            region(0, oval(195, 130, 26, 16, 0.3), 0.91, "Two animals may touch here"),
+            region(1, oval(500, 190, 30, 14, 0.9), 0.74, "The outline is unclear"),
+            region(2, oval(90, 320, 56, 30, 1.2), 0.58, "An animal may be missing"),
+        ],
+        "verified": [],
+    }
+
+
+def picture() -> bytes:
+    """A JPEG of blobs on a mottled ground."""
+    noise = np.random.default_rng(3).integers(70, 110, (HEIGHT // 8, WIDTH // 8, 3))
+    ground = (noise * np.array([1.15, 1.0, 0.75])).clip(0, 255).astype(np.uint8)
+    image = Image.fromarray(ground).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)
+    pen = ImageDraw.Draw(image)
+    for at, shape in enumerate(HERD):
+        ring = oval(*shape)
+        pen.polygon(list(zip(ring[::2], ring[1::2], strict=True)), fill=(215 - at * 34, 196, 176))
+    sink = io.BytesIO()
+    image.filter(ImageFilter.GaussianBlur(1)).save(sink, "JPEG", quality=88)
+    return sink.getvalue()
+
+
+def heat() -> bytes:
+    """An RGBA heat-map at stride 4, hot where the regions lie."""
+    y, x = np.mgrid[0 : HEIGHT // 4, 0 : WIDTH // 4] * 4.0
+    value = np.zeros(x.shape)
+    for cx, cy in ((195, 130), (500, 190), (90, 320)):
+        value += np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / 1500)
+    value = value.clip(0, 1)
+    layers = [np.full_like(value, 255), 220 * (1 - value), 40 * (1 - value), 255 * value]
+    sink = io.BytesIO()
+    Image.fromarray(np.stack(layers, -1).astype(np.uint8), "RGBA").save(sink, "PNG")
+    return sink.getvalue()
+
+
+class Herd:
+    """Documents by image id, every write, and switches to make the network misbehave."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()  # writes wait here while it is clear
+        self.reset()
+
+    def reset(self) -> None:
+        """Three fresh images and a network that behaves."""
+        self.documents = {name: document(name) for name in ("a", "b", "c")}
+        self.writes: list[
+            tuple[str, str, str, dict[str, Any]]
+        ] = []  # method, route, If-Match, body
+        self.offline = False
+        self.expired = False
+        self.gate.set()
+
+    def save(self, image: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Store a new revision as the contract says; the proposals that stay are not sent."""
+        stored = self.documents[image]
+        sent = {item["id"] for item in body["instances"]}
+        stays = [
+            item
+            for item in stored["instances"]
+            if item["proposed"] and item["id"] not in sent and item["id"] not in body["rejected"]
+        ]
+        stored["instances"] = [*body["instances"], *stays]
+        stored["revision"] += 1
+        if stored["status"] == "unlabeled":
+            stored["status"] = "draft"
+        return stored
+
+    def answer(self, image: str, rid: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Answer a region; accept and fix adopt the proposals whose box meets the region's."""
+        stored = self.documents[image]
+        found = next(item for item in stored["regions"] if item["id"] == rid)
+        words = {"accept": "accepted", "fix": "fixed", "skip": "skipped"}
+        found["state"] = words[body["action"]]
+        if body["action"] == "skip":
+            return stored
+        self.save(image, body)
+        x, y, w, h = found["box"]
+        for item in stored["instances"]:
+            ring = item["parts"][0]["outer"]
+            inside = (
+                (px, py)
+                for px, py in zip(ring[::2], ring[1::2], strict=True)
+                if x <= px <= x + w and y <= py <= y + h
+            )
+            if any(True for _ in inside):
+                item["proposed"] = False
+        stored["verified"] = [*stored["verified"], *found["parts"]]
+        stored["status"] = "partial"
+        return stored
+
+    def accept(self, image: str, body: dict[str, Any]) -> dict[str, Any]:
+        """The whole image is verified and every proposal adopted."""
+        stored = self.save(image, body)
+        for item in stored["instances"]:
+            item["proposed"] = False
+        stored["verified"] = [{"outer": [0, 0, WIDTH, 0, WIDTH, HEIGHT, 0, HEIGHT], "holes": []}]
+        stored["status"] = "verified"
+        return stored
+
+
+def build(herd: Herd, start: str) -> FastAPI:
+    """The app: page, static files, routes."""
+    app = FastAPI()
+    pixels, glow = picture(), heat()
+
+    async def write(request: Request, image: str, route: str, do: Any) -> Response:
+        body = await request.json()
+        await asyncio.to_thread(herd.gate.wait, 20)
+        if herd.expired:
+            return JSONResponse({"error": "no session"}, 401)
+        if herd.offline:
+            return JSONResponse({"error": "The disk is full."}, 503)
+        match = request.headers.get("if-match", "")
+        if request.headers.get("x-herdmark") != "1":
+            return JSONResponse({"error": "header missing"}, 403)
+        stored = herd.documents[image]
+        if match.strip('"') != str(stored["revision"]):
+            return JSONResponse({"error": "saved elsewhere", "revision": stored["revision"]}, 409)
+        herd.writes.append((request.method, route, match, copy.deepcopy(body)))
+        return JSONResponse(do(body))
+
+    @app.get("/")
+    @app.get("/below/a/path/")
+    def index(value: str | None = None) -> HTMLResponse:
+        return HTMLResponse(PAGE % (value or start))
+
+    @app.get("/api/images/{image}/document")
+    def read(image: str) -> Response:
+        if herd.expired:
+            return JSONResponse({"error": "no session"}, 401)
+        if image not in herd.documents:
+            return JSONResponse({"error": "There is no such image."}, 404)
+        return JSONResponse(herd.documents[image])
+
+    @app.put("/api/images/{image}/document")
+    async def put(image: str, request: Request) -> Response:
+        return await write(
+            request, image, image, lambda body: {"revision": herd.save(image, body)["revision"]}
+        )
+
+    @app.post("/api/images/{image}/regions/{rid}")
+    async def answer(image: str, rid: str, request: Request) -> Response:
+        return await write(request, image, f"{image}/{rid}", lambda b: herd.answer(image, rid, b))
+
+    @app.post("/api/images/{image}/accept")
+    async def accept(image: str, request: Request) -> Response:
+        return await write(request, image, f"{image}/accept", lambda b: herd.accept(image, b))
+
+    @app.get("/api/images/{image}/pixels")
+    def image_bytes(image: str) -> Response:
+        return Response(pixels, media_type="image/jpeg")
+
+    @app.get("/api/images/{image}/heat")
+    def heat_bytes(image: str) -> Response:
+        return Response(glow, media_type="image/png")
+
+    @app.get("/api/next")
+    def following(after: str, dir: int) -> dict[str, str | None]:
+        names = list(herd.documents)
+        at = names.index(after) + dir if after in names else 0
+        return {"image": names[at] if 0 <= at < len(names) else None}
+
+    app.mount("/herdmark-static", StaticFiles(directory=STATIC))
+    return app
+
+
+class Server(uvicorn.Server):
+    """uvicorn in a thread."""
+
+    def __init__(self, app: FastAPI, port: int) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app, host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=1
+            )
+        )
+        self.up = threading.Event()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Tell the waiting test that the port is open."""
+        await super().startup(sockets)
+        self.up.set()
+
+    def __enter__(self) -> Server:
+        self.thread.start()
+        assert self.up.wait(20), "the test server did not start"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.should_exit = True
+        self.thread.join(5)

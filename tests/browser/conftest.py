@@ -1,0 +1,249 @@
+"""A real Chromium for browser tests; any page error or request to another host fails the test."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+]
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+LOCAL = ("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:", "about:")
+START_SECONDS = 120
+VIEWPORT = {"width": 1366, "height": 768}
+
+
+def chromium() -> str | None:
+    """Path of an installed Chromium or Chrome; None leaves the choice to Playwright's own."""
+    asked = os.environ.get("CHROMIUM")
+    if asked:
+        return asked
+    return next((path for path in map(shutil.which, NAMES) if path), None)
+
+
+def free_port() -> int:
+    """A TCP port on the loopback interface that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """One headless browser for the whole session; each test gets a context of its own."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with sync_api.sync_playwright() as playwright:
+        path = chromium()
+        try:
+            running = playwright.chromium.launch(executable_path=path, headless=True, args=FLAGS)
+        except sync_api.Error as error:
+            pytest.fail(
+                f"No usable browser ({path or 'none found'}): install chromium, or set CHROMIUM to "
+                f"one, or run `python -m playwright install chromium`. {error}"
+            )
+        yield running
+        running.close()
+
+
+@contextmanager
+def watched(context: Any) -> Iterator[Any]:
+    """A new page with ``errors`` and ``foreign``; both must still be empty at the end."""
+    opened = context.new_page()
+    opened.set_default_timeout(15_000)
+    opened.errors = []
+    opened.foreign = []
+    opened.on("pageerror", lambda error: opened.errors.append(str(error)))
+    opened.on(
+        "request",
+        lambda sent: None if sent.url.startswith(LOCAL) else opened.foreign.append(sent.url),
+    )
+    yield opened
+    errors, foreign = list(opened.errors), list(opened.foreign)
+    opened.close()
+    assert errors == [], "JavaScript errors on the page"
+    assert foreign == [], "requests that left this machine"
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    """A watched page in a context (cookies, cache) of its own."""
+    context = browser.new_context(viewport=VIEWPORT)
+    with watched(context) as opened:
+        yield opened
+    context.close()
+
+
+@pytest.fixture(scope="session")
+def shared_context(browser: Any) -> Iterator[Any]:
+    """One context for all tests of the canvas alone: it keeps nothing, and a new one is slow."""
+    context = browser.new_context(viewport=VIEWPORT)
+    yield context
+    context.close()
+
+
+def wait_until_up(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Poll `url` until it answers; fail with the log when the process ends or takes too long."""
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            break
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except urllib.error.HTTPError:
+            return
+        except OSError:
+            time.sleep(0.1)
+    tail = log.read_text(errors="replace")[-2000:]
+    pytest.fail(f"The server did not come up at {url}:\n{tail}")
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Ask a server to end; kill it when an open stream keeps it waiting."""
+    process.terminate()
+    try:
+        process.wait(8)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def live_server(tmp_path: Path) -> Iterator[Callable[..., str]]:
+    """``live_server(project, *options) -> url``: a real ``launch.py serve`` on a free port."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def serve(project: Path, *options: str) -> str:
+        port = free_port()
+        log = tmp_path / f"serve-{port}.log"
+        command = [sys.executable, "launch.py", "serve", str(project), "--port", str(port)]
+        env = {**os.environ, "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
+        with log.open("wb") as sink:
+            process = subprocess.Popen(
+                [*command, *options], cwd=ROOT, env=env, stdout=sink, stderr=subprocess.STDOUT
+            )
+        running.append(process)
+        url = f"http://127.0.0.1:{port}/"
+        wait_until_up(url, process, log)
+        return url
+
+    yield serve
+    for process in running:
+        stop(process)
+
+
+def sibling(name: str) -> ModuleType:
+    """A helper module beside this file; tests are no package, so it is loaded by its path."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def herd_server() -> Iterator[tuple[Any, str]]:
+    """The in-memory server of `canvas_server`: (its `Herd`, its url)."""
+    module = sibling("canvas_server")
+    herd, port = module.Herd(), free_port()
+    with module.Server(module.build(herd, "null"), port):
+        yield herd, f"http://127.0.0.1:{port}/"
+
+
+@pytest.fixture
+def herd(herd_server: tuple[Any, str]) -> Any:
+    """The server's state, fresh for each test."""
+    herd_server[0].reset()
+    return herd_server[0]
+
+
+class Canvas:
+    """The editor on a page, driven by real mouse and keyboard events."""
+
+    def __init__(self, page: Any, url: str) -> None:
+        self.page, self.url = page, url
+
+    def open(self, image: str | None = "a", path: str = "") -> None:
+        """Load the page with an image and wait for its picture."""
+        value = image and {"image_id": image, "doc_url": f"{self.url}api/images/{image}/document"}
+        if value and not path:
+            value["doc_url"] = f"api/images/{image}/document"
+        self.page.goto(f"{self.url}{path}?value={json.dumps(value)}")
+        self.ready(image) if image else self.page.wait_for_selector(".hm-root .hc-overlay strong")
+
+    def ready(self, image: str) -> None:
+        """Wait until an image is on the screen."""
+        self.page.wait_for_selector(f".hm-root[data-ready={image}]")
+
+    def state(self, state: str) -> None:
+        """Wait for a save state."""
+        self.page.wait_for_selector(f".hm-root[data-save-state={state}]")
+
+    def revision(self, number: int) -> None:
+        """Wait until a revision is stored and nothing is left to save."""
+        selector = f".hm-root[data-revision='{number}'][data-save-state=saved]"
+        self.page.wait_for_selector(selector)
+
+    def at(self, x: float, y: float) -> list[float]:
+        """Client coordinates of an image point."""
+        script = "([x, y]) => document.querySelector('.hm-root')._herdmark.toScreen(x, y)"
+        return self.page.evaluate(script, [x, y])
+
+    def click(self, x: float, y: float, **options: Any) -> None:
+        """Click an image point."""
+        self.page.mouse.click(*self.at(x, y), **options)
+
+    def drag(self, start: tuple[float, float], end: tuple[float, float], **options: Any) -> None:
+        """Drag from one image point to another in several moves."""
+        (x0, y0), (x1, y1) = self.at(*start), self.at(*end)
+        self.page.mouse.move(x0, y0)
+        self.page.mouse.down(**options)
+        self.page.mouse.move(x1, y1, steps=5)
+        self.page.mouse.up(**options)
+
+    def press(self, *keys: str) -> None:
+        """Press keys one after the other."""
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def read(self, expression: str) -> Any:
+        """Evaluate an expression of `h`, the editor's test handle."""
+        script = f"() => {{ const h = document.querySelector('.hm-root')._herdmark; return {expression} }}"
+        return self.page.evaluate(script)
+
+    def says(self, text: str) -> None:
+        """Wait for a message."""
+        self.page.locator(".hc-toast", has_text=text).wait_for()
+
+
+@pytest.fixture
+def canvas(shared_context: Any, herd_server: tuple[Any, str], herd: Any) -> Iterator[Canvas]:
+    """The editor on a plain page over the in-memory server; call `open` first."""
+    with watched(shared_context) as page:
+        yield Canvas(page, herd_server[1])

@@ -1,0 +1,228 @@
+"""The canvas's pure modules, run as ES modules inside the browser."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+SQUARE = [0, 0, 10, 0, 10, 10, 0, 10]
+HOLE = [4, 4, 6, 4, 6, 6, 4, 6]
+RING = [{"outer": SQUARE, "holes": [HOLE]}]
+
+
+@pytest.fixture(scope="module")
+def blank(shared_context: Any, herd_server: tuple[Any, str]) -> Any:
+    """One page for all units; modules hold no state between them."""
+    opened = shared_context.new_page()
+    opened.goto(herd_server[1] + "api/next?after=a&dir=1")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def run(blank: Any, herd_server: tuple[Any, str]) -> Any:
+    """``run(module, body, argument)``: evaluate `body` with the module as `m`, the argument `a`."""
+
+    def evaluate(module: str, body: str, argument: Any = None) -> Any:
+        url = f"{herd_server[1]}herdmark-static/{module}.js"
+        script = f"async (a) => {{ const m = await import('{url}'); {body} }}"
+        return blank.evaluate(script, argument)
+
+    return evaluate
+
+
+@pytest.mark.parametrize(
+    ("point", "inside"), [((2, 2), True), ((5, 5), False), ((11, 5), False), ((9.99, 9.99), True)]
+)
+def test_holes_are_outside(run: Any, point: tuple[float, float], inside: bool) -> None:
+    body = "return m.insideParts(a[0], ...a[1]);"
+    assert run("geometry", body, [RING, point]) is inside
+
+
+def test_area_box_and_clamping(run: Any) -> None:
+    body = "return [m.ringArea(a[0].outer), m.boxOfParts(a), m.clampPoint(-3, 7.12678, 10, 10)];"
+    assert run("geometry", body, RING) == [100, [0, 0, 10, 10], [0, 7.13]]
+
+
+def test_nearest_vertex_and_edge_know_their_ring(run: Any) -> None:
+    vertex = run("geometry", "return m.nearestVertex(a, 5.8, 4.1, 1);", RING)
+    assert (vertex["part"], vertex["hole"], vertex["index"]) == (0, 0, 1)
+    edge = run("geometry", "return m.nearestEdge(a, 5, 11, 2);", RING)
+    assert (edge["hole"], edge["index"], edge["point"]) == (-1, 2, [5, 10])
+    assert run("geometry", "return m.nearestVertex(a, 20, 20, 3);", RING) is None
+
+
+def test_short_edges_have_no_midpoint(run: Any) -> None:
+    found = run("geometry", "return m.nearestMidpoint(a, 5, 0.2, 1, 5);", RING)
+    assert found["point"] == [5, 0]
+    assert run("geometry", "return m.nearestMidpoint(a, 5, 4, 1, 5);", RING) is None
+
+
+def test_vertex_edits_leave_the_input_alone(run: Any) -> None:
+    body = """const before = JSON.stringify(a), at = {part: 0, hole: -1, index: 3};
+      const out = [m.insertVertex(a, at, [0, 5]), m.moveVertex(a, at, [1, 9]), m.removeVertex(a, at)];
+      return [before === JSON.stringify(a), ...out.map((parts) => parts[0].outer)];"""
+    assert run("geometry", body, RING) == [
+        True,
+        [*SQUARE, 0, 5],
+        [0, 0, 10, 0, 10, 10, 1, 9],
+        [0, 0, 10, 0, 10, 10],
+    ]
+
+
+def test_the_last_three_vertices_stay_but_a_hole_may_go(run: Any) -> None:
+    triangle = [{"outer": [0, 0, 9, 0, 0, 9], "holes": [[1, 1, 3, 1, 1, 3]]}]
+    assert (
+        run("geometry", "return m.removeVertex(a, {part: 0, hole: -1, index: 0});", triangle)
+        is None
+    )
+    left = run("geometry", "return m.removeVertex(a, {part: 0, hole: 0, index: 0});", triangle)
+    assert left == [{"outer": [0, 0, 9, 0, 0, 9], "holes": []}]
+
+
+@pytest.mark.parametrize(
+    ("ring", "crosses", "refusal"),
+    [
+        (SQUARE, False, ""),
+        ([0, 0, 10, 10, 10, 0, 0, 10], True, "lines cross"),
+        ([0, 0, 10, 10, 10, 0, 0, 12], True, ""),
+        ([0, 0, 5, 0, 10, 0], False, "no area"),
+        ([0, 0, 5, 0], False, "three vertices"),
+    ],
+)
+def test_an_outline_is_refused_only_without_area(
+    run: Any, ring: list[float], crosses: bool, refusal: str
+) -> None:
+    got = run("geometry", "return [m.crossesItself(a), m.refusal(a)];", ring)
+    assert got[0] is crosses
+    assert refusal in got[1]
+    assert bool(got[1]) is bool(refusal)
+
+
+def test_repeated_vertices_vanish_also_across_the_end(run: Any) -> None:
+    ring = [0, 0, 10, 0, 10, 0, 10, 10, 0, 0]
+    assert run("geometry", "return m.withoutRepeats(a);", ring) == [10, 0, 10, 10, 0, 0]
+
+
+VIEW = """const v = new m.View(); v.setImage(400, 300); v.resize(824, 624);
+  const near = (p, q) => Math.hypot(p[0] - q[0], p[1] - q[1]) < 1e-6;"""
+
+
+def test_screen_and_image_are_inverse_and_zoom_keeps_the_point(run: Any) -> None:
+    body = (
+        VIEW
+        + """const start = v.toImage(500, 200); v.zoomAt(2.5, 500, 200);
+      const same = near(v.toImage(500, 200), start);
+      v.panBy(30, -12);
+      return [same, near(v.toImage(...v.toScreen(12.5, 7)), [12.5, 7]), v.fitted];"""
+    )
+    assert run("view", body) == [True, True, False]
+
+
+def test_fit_shows_all_and_survives_a_resize(run: Any) -> None:
+    body = (
+        VIEW
+        + """const first = v.scale; v.resize(424, 624); const second = v.scale;
+      v.actualSize(); v.resize(600, 400); return [first, second, v.scale];"""
+    )
+    assert run("view", body) == [2, 1, 1]
+
+
+def test_the_picture_cannot_be_lost(run: Any) -> None:
+    body = (
+        VIEW
+        + """v.panBy(1e5, -1e5); const [x, y] = v.toImage(v.width, 0);
+      v.zoomAt(1e9); const most = v.scale; v.zoomAt(1e-9);
+      return [x > 0 && x < 400, y > 0 && y < 300, most, v.scale > 0.1];"""
+    )
+    assert run("view", body) == [True, True, 40, True]
+
+
+SESSION = """const item = (id, more) => ({id, category: 'c', parts: [], source: 'model', score: .5,
+    version: 'v', attributes: {}, proposed: true, ...more});
+  const make = (instances, revision = 1) => ({image: {id: 'a'}, revision, status: 'draft',
+    version: 'v', categories: [], regions: [], verified: [], instances});
+  const s = new m.Session(make([item('p'), item('q'), item('r', {proposed: false})]));
+  const ids = () => s.instances.map(({id}) => id).join('');"""
+
+
+def test_every_command_is_undone_and_redone(run: Any) -> None:
+    body = (
+        SESSION
+        + """const before = JSON.stringify(s.instances);
+      s.setCategory('p', 'd'); s.removeInstance('q'); s.addInstance([], 'c'); s.setParts('r', [1]);
+      const after = JSON.stringify(s.instances), labels = [];
+      let label; while ((label = s.undo())) labels.push(label);
+      const undone = JSON.stringify(s.instances) === before;
+      while (s.redo());
+      return [labels, undone, JSON.stringify(s.instances) === after];"""
+    )
+    labels = ["edit outline", "draw", "delete", "change category"]
+    assert run("store", body) == [labels, True, True]
+
+
+def test_a_new_command_ends_redo(run: Any) -> None:
+    body = (
+        SESSION
+        + "s.removeInstance('p'); s.undo(); s.removeInstance('q'); return [s.redo(), ids()];"
+    )
+    assert run("store", body) == ["", "pr"]
+
+
+def test_a_save_carries_edits_and_rejections_only(run: Any) -> None:
+    body = (
+        SESSION
+        + """s.removeInstance('q'); s.setCategory('p', 'd'); const {body} = s.snapshot();
+      return [body.rejected, body.instances.map(({id, source}) => id + source)];"""
+    )
+    assert run("store", body) == [["q"], ["pedited", "rmodel"]]
+
+
+def test_a_rejected_proposal_returns_as_an_instance_once_the_server_knows(run: Any) -> None:
+    body = (
+        SESSION
+        + """s.removeInstance('q'); s.saved(s.snapshot(), 2); s.undo();
+      return [s.instance('q').proposed, s.snapshot().body.instances.some(({id}) => id === 'q')];"""
+    )
+    assert run("store", body) == [False, True]
+
+
+def test_withdrawn_proposals_are_not_rejected(run: Any) -> None:
+    body = SESSION + "s.load(make([item('q')], 2)); return s.snapshot().body.rejected;"
+    assert run("store", body) == []
+
+
+def test_edits_made_while_an_answer_is_under_way_survive_it(run: Any) -> None:
+    body = (
+        SESSION
+        + """const sent = s.snapshot(); s.setCategory('p', 'late'); s.removeInstance('r');
+      s.addInstance([], 'new');
+      s.answered(sent, make([item('p', {proposed: false}), item('q', {proposed: false}),
+        item('r', {proposed: false})], 2));
+      return [s.instances.map(({category}) => category), s.unsaved, s.revision];"""
+    )
+    assert run("store", body) == [["late", "c", "new"], True, 2]
+
+
+def test_taking_theirs_can_be_undone(run: Any) -> None:
+    body = (
+        SESSION
+        + """s.removeInstance('p'); const mine = ids();
+      s.takeTheirs(make([item('p'), item('z', {proposed: false})], 7));
+      const theirs = ids(), clean = !s.unsaved; s.undo();
+      return [mine, theirs, clean, ids(), s.revision];"""
+    )
+    assert run("store", body) == ["qr", "pz", True, "qr", 7]
+
+
+def test_ids_are_unique_without_a_secure_context(run: Any) -> None:
+    body = "const all = new Set(); for (let i = 0; i < 99; i += 1) all.add(m.newId()); return all.size;"
+    assert run("store", body) == 99
+
+
+def test_palette_refuses_what_is_no_color(run: Any) -> None:
+    body = "return [m.colorOf({color: '#123456'}, 0), m.colorOf({color: 'red;}'}, 1) === m.PALETTE[1]];"
+    assert run("palette", body) == ["#123456", True]
