@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from data_io.errors import DataError
+from data_io.geometry import rle_of_mask
+from data_io.snapshot import Snapshot, SnapshotImage
+from data_io.types import Category
+from model.config import IGNORE, TrainConfig
+from model.dataset import Crops, Frames, label_map, load_frame, pools
+
+MEAN = STD = (0.5, 0.5, 0.5)
+HEIGHT, WIDTH = 90, 160
+
+
+def record(
+    folder: Path,
+    name: str,
+    *,
+    animals: tuple[tuple[int, tuple[int, int, int, int]], ...] = (),
+    verified: tuple[int, int, int, int] | None = (0, 0, WIDTH, HEIGHT),
+    split: str | None = None,
+) -> SnapshotImage:
+    """Blue ground, animals red and as bright as their class; boxes are x0, y0, x1, y1."""
+    pixels = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    pixels[..., 2] = 200
+    labels = []
+    for index, (x0, y0, x1, y1) in animals:
+        mask = np.zeros((HEIGHT, WIDTH), bool)
+        mask[y0:y1, x0:x1] = True
+        pixels[mask] = (100 * index, 0, 0)
+        labels.append((index, rle_of_mask(mask)))
+    path = folder / f"{name}.png"
+    cv2.imwrite(str(path), pixels[..., ::-1])
+    area = np.zeros((HEIGHT, WIDTH), bool)
+    if verified is not None:
+        area[verified[1] : verified[3], verified[0] : verified[2]] = True
+    return SnapshotImage(
+        id=name,
+        path=str(path),
+        width=WIDTH,
+        height=HEIGHT,
+        sha256="",
+        group="",
+        split=split,  # type: ignore[arg-type]
+        labels=tuple(labels),
+        verified=rle_of_mask(area) if verified is not None else None,
+        whole=bool(area.all()),
+    )
+
+
+def snapshot(*images: SnapshotImage) -> Snapshot:
+    cow = Category(id="cow", name="cow", color="#aa0000", coco_id=1)
+    return Snapshot(id="s", hash="s", folder=Path(), images=images, categories=(cow,))
+
+
+ANIMAL = ((1, (20, 30, 60, 60)),)
+SMALL = TrainConfig(crop=64, batch=4, batch_unlabeled=3, scale_low=1.0, scale_high=1.0)
+
+
+def test_images_go_where_their_labels_allow(tmp_path: Path) -> None:
+    images = [
+        record(tmp_path, "whole", animals=ANIMAL),
+        record(tmp_path, "part", animals=ANIMAL, verified=(0, 0, 80, 90)),
+        record(tmp_path, "draft", animals=ANIMAL, verified=None),
+        record(tmp_path, "val", animals=ANIMAL, split="val"),
+        record(tmp_path, "val_draft", verified=None, split="val"),
+    ]
+    found = pools(snapshot(*images))
+    assert [i.id for i in found.labeled] == ["whole", "part"]
+    assert [i.id for i in found.unlabeled] == ["part", "draft"]
+    assert [i.id for i in found.validation] == ["val"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("draft", "no image is labeled"), ("empty", "show no animal"), ("outside", "show no animal")],
+)
+def test_nothing_to_learn_from_is_a_sentence(tmp_path: Path, kind: str, words: str) -> None:
+    image = {
+        "draft": lambda: record(tmp_path, "a", animals=ANIMAL, verified=None),
+        "empty": lambda: record(tmp_path, "a"),
+        "outside": lambda: record(tmp_path, "a", animals=ANIMAL, verified=(100, 0, 160, 90)),
+    }[kind]()
+    with pytest.raises(DataError, match=words):
+        pools(snapshot(image))
+
+
+def test_label_map_knows_order_and_verified_area(tmp_path: Path) -> None:
+    animals = ((1, (0, 0, 50, 50)), (2, (25, 0, 75, 50)))
+    labels = label_map(record(tmp_path, "a", animals=animals, verified=(0, 0, 100, 90)))
+    assert labels[10, 10] == 1
+    assert labels[10, 30] == 2  # later instances lie on top
+    assert labels[60, 10] == 0
+    assert (labels[:, 100:] == IGNORE).all()
+    assert (label_map(record(tmp_path, "b", verified=None)) == IGNORE).all()
+
+
+def test_frames_are_scaled_to_the_long_side(tmp_path: Path) -> None:
+    pixels, labels = load_frame(record(tmp_path, "a", animals=ANIMAL), 80)
+    assert pixels.shape == (45, 80, 3)
+    assert labels.shape == (45, 80)
+    assert (labels == 1).sum() == 20 * 15
+
+
+def test_changed_or_vanished_images_are_a_sentence(tmp_path: Path) -> None:
+    image = record(tmp_path, "a")
+    cv2.imwrite(image.path, np.zeros((10, 10, 3), np.uint8))
+    with pytest.raises(DataError, match="changed its size"):
+        load_frame(image, 80)
+    Path(image.path).unlink()
+    with pytest.raises(DataError, match=r"a\.png"):
+        load_frame(image, 80)
+
+
+def test_cache_stays_below_its_limit_and_keeps_the_newest(tmp_path: Path) -> None:
+    frames = Frames(max_side=1024, limit_mb=0)
+    images = [record(tmp_path, name) for name in "abc"]
+    for image in images:
+        frames.get(image)
+    assert list(frames._kept) == ["c"]
+    assert frames.size == HEIGHT * WIDTH * 4
+    roomy = Frames(max_side=1024, limit_mb=1)
+    assert roomy.get(images[0])[0] is roomy.get(images[0])[0]
+
+
+@pytest.fixture
+def crops(tmp_path: Path) -> Crops:
+    images = [
+        record(tmp_path, "whole", animals=ANIMAL),
+        record(tmp_path, "ground"),
+        record(tmp_path, "part", animals=ANIMAL, verified=(0, 0, 80, 90)),
+        record(tmp_path, "draft", verified=None),
+    ]
+    return Crops(pools(snapshot(*images)), SMALL, MEAN, STD)
+
+
+def test_batches_depend_on_seed_and_step_alone(crops: Crops) -> None:
+    batch = crops.labeled(3)
+    crops.labeled(4)
+    again = crops.labeled(3)
+    assert torch.equal(batch.image, again.image)
+    assert torch.equal(batch.label, again.label)
+    assert not torch.equal(batch.image, crops.labeled(4).image)
+    unlabeled = crops.unlabeled(3)
+    assert torch.equal(unlabeled.strong, crops.unlabeled(3).strong)
+
+
+def test_labels_lie_where_the_animals_are(crops: Crops) -> None:
+    for step in range(5):
+        batch = crops.labeled(step)
+        assert batch.image.shape == (4, 3, 64, 64)
+        assert batch.image.is_contiguous(memory_format=torch.channels_last)
+        known = batch.label != IGNORE
+        bluish = batch.image[:, 2] > batch.image[:, 0]
+        assert ((batch.label == 1) == ~bluish)[known].float().mean() > 0.99
+
+
+def test_about_two_thirds_of_the_crops_show_an_animal(crops: Crops) -> None:
+    labels = torch.cat([crops.labeled(step).label for step in range(40)])
+    share = float((labels == 1).flatten(1).any(dim=1).float().mean())
+    assert 0.6 < share < 0.95  # the other third may show one as well
+
+
+def test_unlabeled_crops_never_count_verified_ground_or_padding(crops: Crops) -> None:
+    seen = set()
+    for step in range(12):
+        batch = crops.unlabeled(step)
+        assert batch.valid.dtype == torch.bool
+        grey = ((batch.weak * 0.5 + 0.5) * 255).round() == 127
+        assert not (batch.valid & grey.all(dim=1)).any()
+        red = batch.weak[:, 0] > batch.weak[:, 2]  # animals of `part` lie in its verified half
+        assert not (batch.valid & red).any()
+        seen.add(bool(batch.valid.flatten(1).all(dim=1).any()))
+    assert True in seen
+
+
+def test_every_image_comes_once_before_any_comes_twice(crops: Crops) -> None:
+    order = [crops._turn(crops.images.labeled, 0, 0, k, 4).id for k in range(6)]
+    assert len(set(order[:3])) == len(set(order[3:])) == 3

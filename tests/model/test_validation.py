@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from data_io.geometry import rle_of_mask
+from data_io.snapshot import SnapshotImage
+from model import validation
+from model.config import NetworkConfig
+from model.dataset import Frames
+
+HALF = (0.5, 0.5, 0.5)
+
+
+class RedIsAnimal(nn.Module):
+    """Class 1 wherever red is above the middle."""
+
+    config = NetworkConfig(classes=2)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(10.0))
+
+    def forward(self, image: Tensor) -> Tensor:
+        red = nn.functional.avg_pool2d(image[:, :1], 4)
+        return torch.cat([-red, red], dim=1) * self.scale
+
+
+def image(tmp_path: Path, red: slice, labeled: slice, verified: slice) -> SnapshotImage:
+    pixels = np.zeros((40, 72, 3), np.uint8)
+    pixels[:, red, 0] = 255
+    cv2.imwrite(str(tmp_path / "a.png"), pixels[..., ::-1])
+    truth, known = np.zeros((40, 72), bool), np.zeros((40, 72), bool)
+    truth[:, labeled], known[:, verified] = True, True
+    labels = ((1, rle_of_mask(truth)),) if truth.any() else ()
+    path, area = str(tmp_path / "a.png"), rle_of_mask(known)
+    whole = bool(known.all())
+    return SnapshotImage("a", path, 72, 40, "", "", None, labels, area, whole)
+
+
+def judge(images: Sequence[SnapshotImage]) -> dict[str, object]:
+    return validation.judge(RedIsAnimal(), images, Frames(1024, 8), HALF, HALF)  # type: ignore[arg-type]
+
+
+def test_perfect_prediction(tmp_path: Path) -> None:
+    metrics = judge([image(tmp_path, slice(0, 32), slice(0, 32), slice(0, 72))])
+    assert metrics == {"iou": 1.0, "miou": 1.0, "images": 1}
+
+
+def test_half_of_the_animal(tmp_path: Path) -> None:
+    metrics = judge([image(tmp_path, slice(0, 16), slice(0, 32), slice(0, 72))])
+    assert metrics["iou"] == pytest.approx(0.5, abs=0.04)
+    assert metrics["miou"] == pytest.approx((0.5 + 40 / 56) / 2, abs=0.04)
+
+
+def test_only_the_verified_area_counts(tmp_path: Path) -> None:
+    wrong_outside = image(tmp_path, slice(0, 72), slice(0, 32), slice(0, 32))
+    assert judge([wrong_outside])["iou"] == 1.0
+
+
+def test_ground_without_animals_has_no_iou(tmp_path: Path) -> None:
+    metrics = judge([image(tmp_path, slice(0, 0), slice(0, 0), slice(0, 72))])
+    assert metrics["iou"] is None
+    assert metrics["miou"] == 1.0
+    assert not validation.degenerate(metrics)
+
+
+def scores(iou: float | None, miou: float | None) -> dict[str, float | None]:
+    return {"iou": iou, "miou": miou}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "validated", "kept", "words"),
+    [
+        (scores(0.6, 0.7), scores(0.5, 0.65), True, 0, "kept the supervised phase: mean IoU"),
+        (scores(0.6, 0.7), scores(0.7, 0.75), True, 1, "kept the semi-supervised phase: mean IoU"),
+        (scores(0.6, 0.7), scores(0.5, 0.65), False, 1, "no validation images"),
+        (scores(0.6, 0.7), scores(0.2, 0.5), False, 0, "lost the labeled animals"),
+        (scores(0.04, 0.5), scores(0.03, 0.5), False, 0, "lost the labeled animals"),
+    ],
+)
+def test_the_better_phase_is_kept(
+    first: dict[str, float], second: dict[str, float], validated: bool, kept: int, words: str
+) -> None:
+    index, why = validation.choose_phase([first, second], validated)
+    assert index == kept
+    assert words in why
+
+
+def test_a_single_phase_is_kept() -> None:
+    assert validation.choose_phase([scores(0.1, 0.2)], True)[0] == 0
