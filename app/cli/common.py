@@ -98,13 +98,14 @@ def follow(store: Store, job: Job) -> Job:
     Raises:
         Failed: it did not end well, with its own sentence.
     """
-    last = 0.0
+    last, told = 0.0, ""
 
     def report(row: Job) -> None:
-        nonlocal last
-        if row.progress and time.monotonic() - last >= _REPORT_SECONDS:
-            last = time.monotonic()
-            say(progress_line(row))
+        nonlocal last, told
+        line = progress_line(row) if row.progress else ""
+        if line not in ("", told) and time.monotonic() - last >= _REPORT_SECONDS:
+            last, told = time.monotonic(), line
+            say(line)
 
     try:
         ended = jobs.wait(store, job, report)

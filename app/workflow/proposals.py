@@ -95,15 +95,16 @@ def _propose_missing(run: Run) -> dict[str, Any]:
     refused: list[DataError] = []
     if todo:
         predictor = _load(run.store, version)
+    loaded = time.monotonic()
     for done, record in enumerate(todo):
         run.check()
-        run.progress = _progress(done, len(todo), began)
+        run.progress = _progress(done, len(todo), loaded)
         try:
             propose(run.store, predictor, version, record)
         except DataError as error:  # an image that is gone must not keep the others waiting
             logging.warning("%s", error)
             refused.append(error)
-    run.progress = _progress(len(todo), len(todo), began)
+    run.progress = _progress(len(todo), len(todo), loaded)
     return _summary(run.store, version, records, refused, began)
 
 

@@ -64,13 +64,14 @@ def start_training(store: Store, options: TrainOptions | None = None) -> Job:
             "label an image and accept it, or import labels",
         )
     jobs.refuse_second_trainer(store)
+    promoted = store.promoted()
     snapshot = write_snapshot(store, store.project / "snapshots")
     config = {
         "snapshot": str(snapshot.folder),
         "version": _new_version_id(store),
-        # Every version starts from the published encoder and sees all labels: one trained on from
-        # its predecessor keeps the bias of the first images (and cannot be rebuilt from its row).
-        "parent": None,
+        # For the record only: every version starts from the published encoder and sees all labels,
+        # since one trained on from its predecessor keeps the bias of the first images.
+        "parent": str(version_folder(store, promoted.id)) if promoted else None,
         "train": overrides,
     }
     return jobs.start_job(store, "train", config)
@@ -268,12 +269,12 @@ def _read(file: Path) -> Mapping[str, Any]:
 
 def _record(store: Store, job: Job, result: Mapping[str, Any], folder: Path) -> ModelVersion:
     told = _read(folder / "version.json")
-    promoted = store.promoted()
+    parent = job.config.get("parent")
     categories = told.get("categories") or [category.id for category in store.categories()]
-    metrics = {**(result.get("metrics") or {}), "kept": result.get("kept")}
+    metrics = dict(result.get("metrics") or {})
     return ModelVersion(
         id=str(job.config["version"]),
-        parent=promoted.id if promoted else None,
+        parent=Path(parent).name if parent else None,
         job=job.id,
         weights_sha256=str(result.get("weights_sha256", "")),
         config=dict(result.get("config") or job.config["train"]),
@@ -281,10 +282,21 @@ def _record(store: Store, job: Job, result: Mapping[str, Any], folder: Path) -> 
             str(one["id"]) if isinstance(one, dict) else str(one) for one in categories
         ),
         snapshot=str(told.get("snapshot") or Path(str(job.config["snapshot"])).name),
-        metrics={**metrics, "degenerate": bool(result.get("degenerate"))},
+        metrics={
+            **metrics,
+            "val_iou": validation_iou(metrics),
+            "kept": result.get("kept"),
+            "degenerate": bool(result.get("degenerate")),
+        },
         state="aside",
         created=datetime.now(timezone.utc),
     )
+
+
+def validation_iou(metrics: Mapping[str, Any]) -> float | None:
+    """IoU on validation images; None where it was measured on the training images alone."""
+    value = metrics.get("iou") if metrics.get("on") == "validation" else metrics.get("val_iou")
+    return float(value) if isinstance(value, int | float) else None
 
 
 def _judge(store: Store, version_id: str, result: Mapping[str, Any]) -> tuple[bool, str]:
@@ -295,8 +307,8 @@ def _judge(store: Store, version_id: str, result: Mapping[str, Any]) -> tuple[bo
             f"kept aside: {result.get('message') or 'it finds no animal, or only animals'}",
         )
     ahead = store.promoted()
-    new = (result.get("metrics") or {}).get("val_iou")
-    old = ahead.metrics.get("val_iou") if ahead is not None else None
+    new = validation_iou(result.get("metrics") or {})
+    old = validation_iou(ahead.metrics) if ahead is not None else None
     if new is None:
         return True, "promoted without a check: the project has no validation images"
     if ahead is None or old is None or ahead.id == version_id:
