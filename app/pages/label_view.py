@@ -55,8 +55,9 @@ def _queue(image: str | None, queue: Sequence[Item]) -> str:
     where = f"{place + 1} of {total}" if place is not None else f"{plural(total, 'image')} waiting"
     start = 0 if place is None else max(0, min(place - 1, total - ROWS))
     rows = "".join(_row(item, image) for item in queue[start : start + ROWS])
-    best = queue[0]["image"] if place != 0 else queue[min(1, total - 1)]["image"]
-    first = button("open", str(best), "Next from the queue", kind="hm-primary")
+    # The canvas has its own next button; this one goes back to the front after wandering off.
+    best = str(queue[0]["image"])
+    first = "" if place == 0 else button("open", best, "Front of the queue", kind="hm-primary")
     return (
         f'<section class="hm-side hm-queue"><h3>Queue <span>{text(where)}</span></h3>{first}'
         f'<div class="hm-list">{rows}</div></section>'
