@@ -105,7 +105,7 @@ def backdrop(camera: Camera, width: int, height: int) -> Floats:
     reach = camera.height / np.maximum(-rays[..., 2], 0.02)
     x, y = rays[..., 0] * reach, rays[..., 1] * reach
     steep = np.maximum(-rays[..., 2], 0.02) / np.sqrt((rays**2).sum(-1))
-    footprint = reach / (camera.focal * width) / np.sqrt(steep)
+    footprint = 0.7 * reach / (camera.focal * width) / np.sqrt(steep)
     color = sample(tile(camera.ground), x, y, footprint)
     color = _lane(camera, color, x, y)
     broad = _world_noise(75, x, y, 6.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -46,6 +47,14 @@ class Light:
         return np.array(vector, np.float32)
 
 
+@lru_cache(maxsize=64)
+def _axes(pitch: float, yaw: float) -> Floats:
+    cp, sp, cy, sy = np.cos(pitch), np.sin(pitch), np.cos(yaw), np.sin(yaw)
+    right = np.array([cy, sy, 0.0])
+    forward = np.array([-sy * cp, cy * cp, -sp])
+    return np.stack([right, np.cross(forward, right), forward]).astype(np.float32)
+
+
 @dataclass(frozen=True)
 class Camera:
     """A fixed pinhole camera; one camera is one group.
@@ -53,7 +62,8 @@ class Camera:
     `height` metres above (0, 0); `pitch` downwards and `yaw` to the left of +y, radians; `focal`
     in image widths. `pen` x0, x1, y0, y1 is where animals may be. `feed` is the y of a feeding
     rail (with a feed lane behind it), `wall` the y of the back wall. `herd` is the range of
-    animals. `exposure` and `lift` (0 to 1: brighter middle tones) make the picture. `breeds` weights holstein, red holstein, black, brown, dun.
+    animals. `breeds` weights holstein, red holstein, black, brown, dun. `exposure` multiplies,
+    `lift` (0 to 1) brightens middle tones; `noise` is in shares of white, `blur` in pixels.
     """
 
     name: str
@@ -79,17 +89,15 @@ class Camera:
 
     def axes(self) -> Floats:
         """(3, 3) rows right, down, forward in world coordinates."""
-        cp, sp, cy, sy = np.cos(self.pitch), np.sin(self.pitch), np.cos(self.yaw), np.sin(self.yaw)
-        right = np.array([cy, sy, 0.0])
-        forward = np.array([-sy * cp, cy * cp, -sp])
-        return np.stack([right, np.cross(forward, right), forward]).astype(np.float32)
+        return _axes(self.pitch, self.yaw)
 
     def project(self, points: Floats, width: int, height: int) -> tuple[Floats, Floats]:
         """(..., 3) metres -> (..., 2) pixel coordinates (x, y) and (...) depth in metres."""
         seen = (points - np.array([0, 0, self.height], np.float32)) @ self.axes().T
         depth = np.maximum(seen[..., 2], 0.05)
-        pixels = self.focal * width * seen[..., :2] / depth[..., None]
-        return pixels + np.array([width / 2, height / 2], np.float32), depth
+        pixels = seen[..., :2] * (np.float32(self.focal * width) / depth)[..., None]
+        pixels += np.array([width / 2, height / 2], np.float32)
+        return pixels, depth
 
     def rays(self, width: int, height: int) -> Floats:
         """(H, W, 3) world direction through each pixel center, not normalised."""
@@ -124,7 +132,7 @@ _CAMERAS = (
     Camera(
         "ceiling-straw", 7.2, _DOWN - 0.06, 0.70, "straw", (-5.0, 5.0, -4.6, 3.3),
         Light(2.4, 0.95, 0.45, (1.0, 0.97, 0.90), 0.22), feed=3.0,
-        bars=_rails(3.0, -8, 8, (1.42,), 2.4) + (Bar((-8, -1.5, 3.4), (8, -0.9, 3.4), 0.05),),
+        bars=(*_rails(3.0, -8, 8, (1.42,), 2.4), Bar((-8, -1.5, 3.4), (8, -0.9, 3.4), 0.05)),
         herd=(4, 13), tint=(1.03, 1.0, 0.95), noise=0.014,
     ),
     Camera(
@@ -141,14 +149,17 @@ _CAMERAS = (
     Camera(
         "ceiling-slats", 6.4, _DOWN, 0.72, "slats", (-4.7, 4.7, -4.4, 3.6),
         Light(0.4, 0.80, 0.5, (0.96, 0.98, 1.0), 0.2),
-        bars=(Bar((1.3, -6, 3.0), (1.3, 6, 3.0), 0.035), Bar((1.16, -6, 2.9), (1.16, 6, 2.9), 0.02)),
+        bars=(
+            Bar((1.3, -6, 3.0), (1.3, 6, 3.0), 0.035),
+            Bar((1.16, -6, 2.9), (1.16, 6, 2.9), 0.02),
+        ),
         herd=(3, 12), breeds=(6, 2, 1, 1, 1), tint=(0.96, 1.0, 1.04),
     ),
     Camera(
         "mud-yard", 6.0, 0.78, 0.80, "mud", (-4.8, 4.8, 3.0, 9.8),
         Light(2.9, 0.55, 0.62, (1.0, 0.93, 0.80), 0.07), yaw=-0.12, feed=9.9,
         bars=_rails(9.9, -12, 12, (1.35, 0.55), 2.2), herd=(4, 16), breeds=(2, 1, 2, 4, 3),
-        tint=(1.04, 1.0, 0.94),
+        tint=(1.04, 1.0, 0.94), exposure=1.15,
     ),
     Camera(
         "night-infrared", 6.8, _DOWN - 0.10, 0.70, "straw", (-4.8, 4.8, -4.4, 3.6),

@@ -34,7 +34,8 @@ def noise(seed: int, coarse: float, fine: float, stretch: float = 1.0) -> Floats
     low, high = 1 / coarse, 1 / fine
     band = np.exp(-((radius / high) ** 2)) / np.maximum(radius, low) ** 1.2
     band[0, 0] = 0
-    field = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((SIZE, SIZE))) * band, s=(SIZE, SIZE))
+    spectrum = rng.standard_normal(band.shape) + 1j * rng.standard_normal(band.shape)
+    field = np.fft.irfft2(spectrum * band, s=(SIZE, SIZE))
     return ((field - field.mean()) / field.std()).astype(np.float32)
 
 
@@ -105,7 +106,9 @@ def _mud(rng: np.random.Generator) -> Floats:
     height -= 1.8 * cv2.GaussianBlur(prints, (0, 0), 1.5)
     wet = smooth(-0.2, 1.0, -noise(23, 260, 16))
     tone = smooth(-2, 2, height)
-    color = mix(mix((0.235, 0.19, 0.15), (0.47, 0.40, 0.325), tone), (0.17, 0.14, 0.115), 0.75 * wet)
+    color = mix(
+        mix((0.235, 0.19, 0.15), (0.47, 0.40, 0.325), tone), (0.17, 0.14, 0.115), 0.75 * wet
+    )
     relief = _relief(height, 0.6)
     glint = smooth(1.25, 1.7, relief)[..., None] * wet[..., None]
     return np.clip(color * relief[..., None] + 0.16 * glint, 0, 1).astype(np.float32)
@@ -120,9 +123,9 @@ def _grass(rng: np.random.Generator) -> Floats:
         _strands(base, rng, count, (6, 20), np.clip(tone * green, 0, 1))
     dry = smooth(0.7, 1.9, noise(32, 260, 8))
     lush = smooth(1.0, 1.8, noise(33, 140, 10))
-    base = mix(base, base * np.array([1.45, 1.15, 1.15], np.float32), 0.75 * dry)
-    base = mix(base, base * np.array([0.62, 0.78, 0.60], np.float32), 0.8 * lush)
-    return base * _relief(noise(34, 80, 10), 0.35)[..., None]
+    sward = mix(base, base * np.array([1.45, 1.15, 1.15], np.float32), 0.75 * dry)
+    sward = mix(sward, sward * np.array([0.62, 0.78, 0.60], np.float32), 0.8 * lush)
+    return sward * _relief(noise(34, 80, 10), 0.35)[..., None]
 
 
 def _slats(rng: np.random.Generator) -> Floats:
@@ -142,9 +145,9 @@ def _slats(rng: np.random.Generator) -> Floats:
     seam = np.abs((row % panel) - panel / 2) > panel / 2 - 1
     shade = cv2.GaussianBlur(slot, (0, 0), 0.8) * (0.86 + 0.05 * noise(45, 30, 6))
     edge = np.roll(slot, 2, 0) * (1 - slot)
-    litter = mix(litter, (0.07, 0.06, 0.05), np.clip(shade, 0, 1))
-    litter = litter * (1 + 0.10 * edge[..., None])
-    return mix(litter, (0.2, 0.18, 0.15), 0.6 * np.repeat(seam[None], SIZE, 0).astype(np.float32))
+    slatted = mix(litter, (0.07, 0.06, 0.05), np.clip(shade, 0, 1))
+    slatted = slatted * (1 + 0.10 * edge[..., None])
+    return mix(slatted, (0.2, 0.18, 0.15), 0.6 * np.repeat(seam[None], SIZE, 0).astype(np.float32))
 
 
 _MAKERS = {"straw": _straw, "mud": _mud, "grass": _grass, "slats": _slats}

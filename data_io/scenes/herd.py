@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from data_io.scenes.camera import Camera
 from data_io.scenes.cattle import Animal, Pose
@@ -38,7 +39,8 @@ class _Draft:
     scale: float
     pose: Pose
 
-    def axis(self) -> np.ndarray:
+    @cached_property
+    def axis(self) -> NDArray[np.float64]:
         """(5, 2) points from rump to muzzle; animals collide where these come close."""
         steps = np.array([-0.85, -0.3, 0.25, 0.8, 1.45]) * self.scale
         toward = np.array([np.cos(self.heading), np.sin(self.heading)])
@@ -49,13 +51,13 @@ def _room(draft: _Draft, others: list[_Draft]) -> float:
     """Smallest distance between the long axes, in shares of the width two animals need."""
     if not others:
         return np.inf
-    gap = draft.axis()[:, None] - np.stack([other.axis() for other in others])[:, None]
+    gap = draft.axis[:, None] - np.stack([other.axis for other in others])[:, None]
     need = 0.37 * (draft.scale + np.array([other.scale for other in others]))
     return float((np.sqrt((gap**2).sum(-1)).min((1, 2)) / need).min())
 
 
 def _inside(camera: Camera, draft: _Draft, margin: float) -> bool:
-    body = np.concatenate([draft.axis(), np.full((5, 1), 0.9)], axis=1).astype(np.float32)
+    body = np.concatenate([draft.axis, np.full((5, 1), 0.9)], axis=1).astype(np.float32)
     pixels, _ = camera.project(body[1:4], 640, 480)
     low, high = margin, 1 - margin
     return bool(((pixels > (640 * low, 480 * low)) & (pixels < (640 * high, 480 * high))).all())
@@ -83,9 +85,9 @@ def _place(camera: Camera, rng: np.random.Generator, others: list[_Draft]) -> _D
             heading = beside.heading + float(rng.normal(0, 0.12) + np.pi * (rng.random() < 0.3))
         draft = _Draft(x, y, heading, scale, pose)
         top = y1 if camera.feed is None else camera.feed - 0.9
-        within = x0 < x < x1 and y < top and float(draft.axis()[:, 1].min()) > y0
+        within = x0 < x < x1 and y < top and float(draft.axis[:, 1].min()) > y0
         if camera.feed is not None and pose != "feeding":
-            within = within and float(draft.axis()[:, 1].max()) < camera.feed - 0.15
+            within = within and float(draft.axis[:, 1].max()) < camera.feed - 0.15
         margin = 0.08 if len(others) < 2 else -0.04
         if within and _room(draft, others) > 0.92 and _inside(camera, draft, margin):
             return draft

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from data_io.scenes.backdrop import backdrop, fixtures, ground_mask
 from data_io.scenes.camera import Camera
-from data_io.scenes.cattle import HEAD, LEG, TRUNK
+from data_io.scenes.cattle import TRUNK
 from data_io.scenes.coats import Coat, skin
 from data_io.scenes.ground import smooth
 from data_io.scenes.mesh import Floats, Ints, Mesh
@@ -121,10 +121,9 @@ def _fill(buffer: NDArray[np.generic], pixels: Floats, values: range | list[int]
 def shadows(mesh: Mesh, camera: Camera, width: int, height: int) -> Floats:
     """(H, W) share of light left on the ground: cast shadows and darkness under bodies."""
     small = (width // 2, height // 2)
-    thick = (mesh.part == TRUNK) | (mesh.part == HEAD) | (mesh.part == LEG)
     normal = _middle(mesh.attributes[:, :, :3])
     light = camera.light.direction()
-    cast = _shadow(mesh.corners[thick & (normal @ light > 0)], light, camera, small)
+    cast = _shadow(mesh.corners[normal @ light > 0], light, camera, small)
     trunk = (mesh.part == TRUNK) & (normal[:, 2] > 0)
     under = _shadow(mesh.corners[trunk], np.array([0, 0, 1], np.float32), camera, small)
     metre = camera.focal * small[0] / _distance(camera)
@@ -180,7 +179,9 @@ def _shade(raster: Raster, camera: Camera, coats: list[Coat], quad: Ints, at: Fl
     """(n, 3) lit colors of samples of `quad` (n,) at pixel coordinates (n, 2)."""
     plane = raster.planes[quad]
     values = plane[..., 0] + plane[..., 1] * at[:, :1] + plane[..., 2] * at[:, 1:]
-    normal = values[:, :3] / np.sqrt(np.einsum("ni,ni->n", values[:, :3], values[:, :3]) + 1e-9)[:, None]
+    normal = (
+        values[:, :3] / np.sqrt(np.einsum("ni,ni->n", values[:, :3], values[:, :3]) + 1e-9)[:, None]
+    )
     along, turn, up = values[:, 3], np.clip(values[:, 4], 0, 1), values[:, 5]
     owner, part = raster.owner[quad], raster.part[quad]
     color = _MATERIAL_COLOR[np.clip(part - 16, 0, 2)]
@@ -191,7 +192,9 @@ def _shade(raster: Raster, camera: Camera, coats: list[Coat], quad: Ints, at: Fl
     return _light(camera, color, normal, up, part >= 16)
 
 
-def _light(camera: Camera, color: Floats, normal: Floats, up: Floats, metal: Ints) -> Floats:
+def _light(
+    camera: Camera, color: Floats, normal: Floats, up: Floats, metal: NDArray[np.bool_]
+) -> Floats:
     """Wrapped key light, sky from above, a little bounce from the ground, sheen on the back."""
     light = camera.light.direction()
     key = np.clip((normal @ light + 0.25) / 1.25, 0, 1)
@@ -218,20 +221,36 @@ def paint(
     covered[pixels.mixed] = False
     y, x = np.nonzero(covered)
     center = np.stack([x, y], 1).astype(np.float32) + 0.5
-    inside = pixels.four >= 0
+    fresh, first = _distinct(raster, pixels.four)
     corner = np.array([[0.25, 0.25], [0.75, 0.25], [0.25, 0.75], [0.75, 0.75]], np.float32)
     edge = np.stack(pixels.mixed[::-1], 1)[:, None]
     places = (edge + corner).astype(np.float32)
     lit = _shade(
         raster, camera, coats,
-        np.concatenate([pixels.quad[y, x], pixels.four[inside]]),
-        np.concatenate([center, places[inside]]),
+        np.concatenate([pixels.quad[y, x], pixels.four[fresh]]),
+        np.concatenate([center, places[fresh]]),
     )  # fmt: skip
     image[y, x] = lit[: len(y)]
     samples = np.repeat(ground[pixels.mixed][:, None], 4, axis=1)
-    samples[inside] = lit[len(y) :]
-    image[pixels.mixed] = samples.mean(1)
+    samples[fresh] = lit[len(y) :]
+    row = np.arange(len(first))
+    total = sum(samples[row, first[:, k]] for k in range(4))
+    image[pixels.mixed] = total * np.float32(0.25)
     return image
+
+
+def _distinct(raster: Raster, four: Ints) -> tuple[NDArray[np.bool_], Ints]:
+    """Which samples of an edge pixel to shade: one for each animal's part, not all four.
+
+    Returns (n, 4) bool, the samples to shade, and (n, 4) the sample each one takes its color from.
+    """
+    key = np.append(raster.owner * 64 + raster.part, -1)[four]
+    first = np.zeros(four.shape, np.int32)
+    for k in range(1, 4):
+        first[:, k] = k
+        for earlier in range(k - 1, -1, -1):
+            first[key[:, k] == key[:, earlier], k] = earlier
+    return (first == np.arange(4)) & (four >= 0), first
 
 
 @lru_cache(maxsize=16)
@@ -266,4 +285,3 @@ def develop(image: Floats, camera: Camera, rng: np.random.Generator) -> NDArray[
     image *= np.float32(1 + camera.lift) - np.float32(camera.lift) * image
     image += np.float32(camera.noise) * noise.reshape(height, width, 3)
     return np.clip(image * 255 + 0.5, 0, 255).astype(np.uint8)
-

@@ -86,7 +86,7 @@ def scene(
     if min(width, height) < 64 or seed < 0 or frame < 0:
         raise DataError("scene", "size, seed or frame is too small", "ask for at least 64 x 64")
     herd = draw_herd(seed, view, frame)
-    animals = herd_mesh([member.animal for member in herd], coarse=view.ground == "grass")
+    animals, casters = herd_mesh([member.animal for member in herd], coarse=view.ground == "grass")
     bars = fixtures(view)
     gone: set[int] = set()
     while True:
@@ -97,8 +97,8 @@ def scene(
         if not small:
             break
         gone |= small
-        animals = without_owners(animals, small)
-    ground = floor(view, width, height) * shadows(animals, view, width, height)[..., None]
+        animals, casters = without_owners(animals, small), without_owners(casters, small)
+    ground = floor(view, width, height) * shadows(casters, view, width, height)[..., None]
     image = paint(raster, pixels, view, [member.coat for member in herd], ground)
     rng = np.random.default_rng([seed, zlib.crc32(view.name.encode()), frame])
     kept = [k for k in range(1, len(herd) + 1) if k not in gone]
