@@ -19,6 +19,7 @@ from data_io.errors import StoreError
 
 DATABASE_NAME = "herdmark.db"
 BUSY_SECONDS = 20.0
+LOG_BYTES = 64 * 1024 * 1024  # what the write-ahead log may keep after a checkpoint
 
 
 def make_engine(file: Path, *, foreign_keys: bool = True) -> Engine:
@@ -36,6 +37,7 @@ def make_engine(file: Path, *, foreign_keys: bool = True) -> Engine:
 
     def prepare(connection: sqlite3.Connection, _record: object) -> None:
         connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(f"PRAGMA journal_size_limit={LOG_BYTES}")
         connection.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
 
     event.listen(engine, "connect", prepare)
