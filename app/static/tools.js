@@ -26,7 +26,9 @@ export class SelectTool {
     if (state.selected) {
       return "Drag a vertex · double-click an edge to insert · Alt-click a vertex to delete · 1–9 category";
     }
-    return "Click an animal to select it · D draws a new one";
+    return this.editor.session.categories.length
+      ? "Click an animal to select it · D draws a new one"
+      : "Add a category on the Data page to draw animals";
   }
 
   /** The instance under a point, topmost first. */

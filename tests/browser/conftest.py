@@ -234,8 +234,8 @@ class Canvas:
 
     def read(self, expression: str) -> Any:
         """Evaluate an expression of `h`, the editor's test handle."""
-        script = f"() => {{ const h = document.querySelector('.hm-root')._herdmark; return {expression} }}"
-        return self.page.evaluate(script)
+        handle = "document.querySelector('.hm-root')._herdmark"
+        return self.page.evaluate(f"() => {{ const h = {handle}; return {expression} }}")
 
     def says(self, text: str) -> None:
         """Wait for a message."""

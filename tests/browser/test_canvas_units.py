@@ -63,7 +63,8 @@ def test_short_edges_have_no_midpoint(run: Any) -> None:
 
 def test_vertex_edits_leave_the_input_alone(run: Any) -> None:
     body = """const before = JSON.stringify(a), at = {part: 0, hole: -1, index: 3};
-      const out = [m.insertVertex(a, at, [0, 5]), m.moveVertex(a, at, [1, 9]), m.removeVertex(a, at)];
+      const moved = m.moveVertex(a, at, [1, 9]);
+      const out = [m.insertVertex(a, at, [0, 5]), moved, m.removeVertex(a, at)];
       return [before === JSON.stringify(a), ...out.map((parts) => parts[0].outer)];"""
     assert run("geometry", body, RING) == [
         True,
@@ -219,10 +220,13 @@ def test_taking_theirs_can_be_undone(run: Any) -> None:
 
 
 def test_ids_are_unique_without_a_secure_context(run: Any) -> None:
-    body = "const all = new Set(); for (let i = 0; i < 99; i += 1) all.add(m.newId()); return all.size;"
+    body = "return new Set(Array.from({length: 99}, m.newId)).size;"
     assert run("store", body) == 99
 
 
 def test_palette_refuses_what_is_no_color(run: Any) -> None:
-    body = "return [m.colorOf({color: '#123456'}, 0), m.colorOf({color: 'red;}'}, 1) === m.PALETTE[1]];"
-    assert run("palette", body) == ["#123456", True]
+    body = (
+        "return [m.colorOf({color: '#123456'}, 0), m.colorOf({color: 'red;}'}, 1), m.PALETTE[1]];"
+    )
+    kept, replaced, second = run("palette", body)
+    assert (kept, replaced) == ("#123456", second)
