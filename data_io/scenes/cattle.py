@@ -101,7 +101,7 @@ def _trunk(animal: Animal) -> Stations:
     barrel = _barrel(animal)
     yaw = animal.bend * barrel[:, 0]
     centers = np.stack([barrel[:, 0], 0.5 * animal.bend * barrel[:, 0] ** 2, barrel[:, 1]], 1)
-    sides = np.stack([_sideways(float(a)) for a in yaw])
+    sides = np.stack([-np.sin(yaw), np.cos(yaw), np.zeros_like(yaw)], 1)
     spot, turn = centers[-1], float(yaw[-1])
     rows, lateral = [], []
     for k, (step, _, _) in enumerate(_NECK):

@@ -83,8 +83,8 @@ def skin(
     x = along * 230 + table[:, 8] + part.astype(np.float32) * 137
     y = turn * 460 + table[:, 9]
     field = _lookup(noise(51, 150, 30), x, y) + 0.045 * _lookup(noise(52, 14, 3), x, y)
-    spotted: Floats = smooth(-0.05, 0.05, field - threshold)
-    spotted = np.where(pied, spotted, 0.6 * smooth(-0.6, 1.4, field))
+    patches, shading = smooth(-0.05, 0.05, field - threshold), smooth(-0.6, 1.4, field)
+    spotted = np.where(pied, patches, np.float32(0.6) * shading)
     top = np.abs(turn - 0.5)
     head, leg = part == HEAD, part == LEG
     blaze = smooth(-0.02, 0.02, top - table[:, 10] - 0.03 * field)
