@@ -70,14 +70,14 @@ def _wall(camera: Camera, rays: Floats, color: Floats) -> Floats:
     grain = _world_noise(72, x * 2, z * 0.7, 1.0)
     board = np.floor(x / 0.19)
     tone = 0.92 + 0.09 * np.sin(board * 12.9898) * np.sin(board * 4.1)
-    gap = smooth(0.012, 0.022, np.abs(np.mod(x, 0.19) - 0.095) * -1 + 0.095)
+    gap = smooth(0.012, 0.022, 0.095 - np.abs(np.mod(x, 0.19) - 0.095))
     wood = np.array((0.50, 0.42, 0.33), np.float32) * (tone + 0.09 * grain)[..., None]
     wood = wood * (0.45 + 0.55 * gap[..., None])
     plinth = np.array((0.50, 0.49, 0.46), np.float32) * (1 + 0.08 * grain[..., None])
     plinth = mix(plinth, (0.28, 0.23, 0.17), smooth(0.8, 0.0, z + 0.05 * grain) * 0.7)
     wall = np.where((z > 1.05)[..., None], wood, plinth)
     wall = wall * (1 - 0.35 * smooth(1.5, 3.2, z))[..., None]
-    return mix(color, wall, (rays[..., 1] * 0 + (z > 0)).astype(np.float32))
+    return mix(color, wall, (z > 0).astype(np.float32))
 
 
 def _horizon(camera: Camera, rays: Floats, color: Floats) -> Floats:

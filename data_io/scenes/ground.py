@@ -18,7 +18,7 @@ SIZE = 1024
 TILE_METRES = 9.0
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=12)
 def noise(seed: int, coarse: float, fine: float, stretch: float = 1.0) -> Floats:
     """(1024, 1024) float32 periodic noise, zero mean, unit deviation.
 
@@ -153,7 +153,7 @@ def _slats(rng: np.random.Generator) -> Floats:
 _MAKERS = {"straw": _straw, "mud": _mud, "grass": _grass, "slats": _slats}
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=2)  # 17 MB each, needed only while a backdrop is made
 def tile(kind: GroundKind) -> tuple[Floats, ...]:
     """The tile and its halvings (1024, 512, 256, 128, 64, 32), for what is far away."""
     rng = np.random.default_rng([5, sorted(_MAKERS).index(kind)])
