@@ -236,15 +236,17 @@ def kind_of(region: Mask, uncertainty: Bytes, animals: Labels, floor: float = 0.
         floor: entropy / ln C from which a cell counts as unsure.
 
     Returns:
-        "split or merge" where two animals meet inside; "possible false alarm" where most of an
-        animal is unsure; "possible miss" where most of the region lies outside every animal and
-        does not hug an outline; else "boundary".
+        "possible false alarm" where most of an animal is unsure and it fills a quarter of the
+        region; "split or merge" where two animals meet inside; "possible miss" where most of the
+        region lies outside every animal and does not hug an outline; else "boundary".
     """
     inside = np.bincount(animals[region], minlength=int(animals.max(initial=0)) + 1)
     total = np.bincount(animals.ravel(), minlength=inside.size)
     unsure = np.bincount(animals[region & (uncertainty >= floor * 255)], minlength=inside.size)
     touched = np.flatnonzero(inside[1:]) + 1
-    if touched.size and (unsure[touched] >= 0.5 * total[touched]).any():
+    # A fragment in a much larger doubt is an animal missed, not one too many.
+    filled = inside[0] <= 0.75 * inside.sum()
+    if filled and (unsure[touched] >= 0.5 * total[touched]).any():
         return "possible false alarm"
     if touched.size >= 2 and _meet(region, animals):
         return "split or merge"

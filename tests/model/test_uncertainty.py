@@ -112,6 +112,8 @@ def test_kinds_of_doubt() -> None:
     assert rim.kind == "boundary"
     between = found(patch((28, 77, 12, 6)), cow, other)[0]
     assert between.kind == "split or merge"
+    fragment = found(patch((75, 20, 16, 24)), animal(100, 320, 24, 16))[0]
+    assert fragment.kind == "possible miss"
     reasons = {region.reason for region in (far_away, whole, rim, between)}
     assert len(reasons) == 4
 
