@@ -43,7 +43,7 @@ export class Dialogs {
   buildConflict(signal) {
     this.explanation = make("p");
     const mine = make("button", {
-      type: "button", className: "hc-button hc-primary", text: "Keep mine",
+      type: "button", className: "hc-button hc-primary", text: "Keep mine", autofocus: "",
     });
     const theirs = make("button", { type: "button", className: "hc-button", text: "Take theirs" });
     const dialog = make("dialog", { className: "hc-dialog", "aria-label": "Conflict" }, [

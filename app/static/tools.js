@@ -54,6 +54,10 @@ export class SelectTool {
       geometry.nearestMidpoint(selected.parts, ...point, reach, editor.view.length(MIDPOINT_FROM));
     if (middle) return this.beginInsert(selected, middle, point);
     const hit = this.pick(point);
+    // A press on the selected outline may be half of a double-click; it must not deselect, nor
+    // select the neighbor that shares the border.
+    const near = editor.view.length(hit ? REACH / 2 : REACH);
+    if (selected && geometry.nearestEdge(selected.parts, ...point, near)) return true;
     editor.select(hit?.id ?? null);
     return Boolean(hit); // false: the stage pans instead
   }

@@ -396,3 +396,13 @@ def test_the_help_sheet_and_names(canvas: Any, herd: Any) -> None:
         "b => !(b.getAttribute('aria-label') || b.textContent.trim())).length"  # fmt: skip
     assert canvas.page.evaluate(nameless) == 0
     assert canvas.page.get_by_role("application").get_attribute("aria-label")
+
+
+def test_a_press_just_outside_the_selected_outline_keeps_it(canvas: Any, herd: Any) -> None:
+    canvas.open()
+    canvas.click(*MIDDLE)
+    canvas.page.mouse.dblclick(*canvas.at(300, 158))
+    canvas.revision(2)
+    assert ring(herd, "i4")[3] == pytest.approx(160, abs=0.01)
+    canvas.click(10, 10)
+    assert canvas.read("h.state.selected") is None
