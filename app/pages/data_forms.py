@@ -107,7 +107,9 @@ class Categories:
             with gr.Accordion("Rename, recolor or merge", open=False) as editor:
                 chosen = gr.Dropdown([], label="Category")
                 with gr.Row():
-                    rename = gr.Textbox(label="Name", max_lines=1, min_width=140)
+                    rename = gr.Textbox(
+                        label="Name", max_lines=1, min_width=140, elem_id="hm-category-name"
+                    )
                     color = gr.ColorPicker(label="Color", min_width=80)
                 target = gr.Dropdown([("merge into …", "")], value="", label="Merge")
                 apply = gr.Button("Apply")

@@ -65,7 +65,7 @@ class TrainPage:
             self._hint(),
             gr.Button(interactive=not training_now),
             self._progress(rows, active),
-            train_view.versions_table(store.versions()),
+            train_view.versions_table(store.versions(), rows),
             train_view.jobs_table(rows[:HISTORY]),
             gr.Timer(active=bool(active)),
         )

@@ -23,6 +23,7 @@ PHASE_WORDS = {
     "supervised": "phase 1 of 2: learning from labeled images",
     "semi": "phase 2 of 2: learning from labeled and unlabeled images",
 }
+PHASE_NAMES = {"supervised": "supervised", "semi": "semi-supervised"}
 PLOT = (560, 150)
 PAD = 26
 
@@ -160,13 +161,14 @@ def _plan(job: Job) -> str:
     return ", ".join(parts)
 
 
-def versions_table(versions: Sequence[ModelVersion]) -> str:
-    """All versions, newest first, with their figures and the way to promote or roll back."""
+def versions_table(versions: Sequence[ModelVersion], jobs: Sequence[Job] = ()) -> str:
+    """All versions, newest first: figures, which phase was kept and why, promote or roll back."""
     if not versions:
         return empty(
             "No model version yet.",
             "The first training writes one; it then proposes animals on every unlabeled image.",
         )
+    told = {job.id: str(job.result.get("message") or "") for job in jobs}
     rows = []
     for version in versions:
         promoted = version.state == "promoted"
@@ -176,59 +178,39 @@ def versions_table(versions: Sequence[ModelVersion]) -> str:
                 f'<code title="{text(version.id)}">{text(short(version.id))}</code>',
                 badge("promoted") if promoted else text(_state(version.state)),
                 text(age(version.created)),
-                percent(_metric(version, "val_iou", "iou")),
-                percent(_metric(version, "val_miou", "miou")),
-                text(_steps(version)),
-                text(kept(version)),
+                percent(_number(version.metrics.get("iou"))),
+                percent(_number(version.metrics.get("miou"))),
+                text(_judged_on(version)),
+                text(told.get(version.job) or kept(version)),
                 "" if promoted else button("promote", version.id, caption),
             )
         )
-    heads = ("Version", "State", "Made", "IoU", "mIoU", "Steps", "Kept phase", "")
+    heads = ("Version", "State", "Made", "IoU", "mIoU", "Judged on", "Which phase was kept", "")
     return table(heads, rows, "model versions")
 
 
 def kept(version: ModelVersion) -> str:
-    """Which of the two phases a training kept and why, in words."""
-    metrics, train = version.metrics, version.config.get("train")
-    found = metrics.get("kept") or version.config.get("kept") or ""
-    if not found and isinstance(train, Mapping):
-        found = train.get("kept", "")
-    if not found:
-        return "–"
-    word = {"semi": "with unlabeled images", "supervised": "labeled images only"}
+    """Which of the two phases a training kept, with the IoU of each."""
+    metrics = version.metrics
+    name = str(metrics.get("kept") or "")
+    phases = metrics.get("phases")
     scores = [
-        f"{name} {100 * value:.1f} %"
-        for key, name in (("supervised", "phase 1"), ("semi", "phase 2"))
-        if (value := _phase_score(metrics, key)) is not None
+        f"{word} {percent(_number(found.get('miou')))}"
+        for key, word in PHASE_NAMES.items()
+        if isinstance(phases, Mapping) and isinstance(found := phases.get(key), Mapping)
     ]
-    why = metrics.get("why_kept") or (", ".join(scores) if len(scores) == 2 else "")
-    return f"{word.get(str(found), str(found))}{f' ({why})' if why else ''}"
+    both = f" (mIoU: {', '.join(scores)})" if len(scores) > 1 else ""
+    return f"{PHASE_NAMES.get(name, name) or '–'}{both}"
 
 
-def _phase_score(metrics: Mapping[str, Any], phase: str) -> float | None:
-    for key in (f"{phase}_val_iou", f"val_iou_{phase}", f"iou_{phase}", f"{phase}_iou"):
-        if (value := _number(metrics.get(key))) is not None:
-            return value
-    inner = metrics.get("phases") or metrics.get(phase)
-    if isinstance(inner, Mapping):
-        found = inner.get(phase, inner.get("val_iou"))
-        if isinstance(found, Mapping):
-            found = found.get("val_iou", found.get("iou"))
-        return _number(found)
-    return None
+def _judged_on(version: ModelVersion) -> str:
+    """Figures on images that were learned from say little, so the table names them."""
+    words = {"validation": "validation images", "training": "its own labels"}
+    return words.get(str(version.metrics.get("on")), "–")
 
 
 def _state(state: str) -> str:
     return {"aside": "kept aside", "retired": "used before"}.get(state, state)
-
-
-def _steps(version: ModelVersion) -> str:
-    value = _number(version.metrics.get("steps")) or _number(version.config.get("steps"))
-    return "–" if value is None else f"{value:,.0f}"
-
-
-def _metric(version: ModelVersion, *names: str) -> float | None:
-    return next((v for n in names if (v := _number(version.metrics.get(n))) is not None), None)
 
 
 def _number(value: object) -> float | None:
