@@ -88,9 +88,7 @@ def test_rings_are_clipped_to_the_image_pixel_for_pixel():
     ring = clipped[0].outer
     assert ring.min() >= 0
     assert (ring.max(axis=0) <= [64, 48]).all()
-    wide = mask_of_parts(
-        (Part(outer + 100, (hole + 100,)),), 300, 300
-    )[100:148, 100:164]
+    wide = mask_of_parts((Part(outer + 100, (hole + 100,)),), 300, 300)[100:148, 100:164]
     assert np.array_equal(mask_of_parts(clipped, 48, 64), wide)
 
 

@@ -75,9 +75,7 @@ def test_a_save_from_an_old_revision_is_refused_and_changes_nothing(project, ima
     assert project.revision_numbers(image) == [1]
 
 
-def test_accepting_a_region_adopts_the_whole_animal_and_verifies_the_area(
-    project, image, proposed
-):
+def test_accepting_a_region_adopts_the_whole_animal_and_verifies_the_area(project, image, proposed):
     left, right = proposed
     shown = documents.answer_region(project, image, "edge", 0, {"action": "accept"}, "me")
     revision = project.revision(image)
@@ -152,9 +150,7 @@ def test_a_drawn_animal_hides_the_same_one_proposed(project, image, proposed, an
     assert left.id not in ids
 
 
-def test_proposals_mostly_inside_the_verified_area_are_not_shown(
-    project, image, proposed, box
-):
+def test_proposals_mostly_inside_the_verified_area_are_not_shown(project, image, proposed, box):
     _, right = proposed
     project.save_revision(image, 0, [], box(0, 0, 16, 48), "me")
     shown = documents.document(project, image)

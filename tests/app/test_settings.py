@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+
+from app import settings
+from app.settings import Settings
+from data_io.errors import DataError
+
+
+def test_defaults_without_a_file(tmp_path):
+    assert settings.load(tmp_path) == Settings()
+    assert Settings().thread_count >= 1
+
+
+def test_saved_settings_come_back(tmp_path):
+    chosen = Settings(device="cpu", threads=2, method="supervised", minutes=1.5)
+    settings.save(tmp_path / "project", chosen)
+    assert settings.load(tmp_path / "project") == chosen
+    assert [file.name for file in (tmp_path / "project").iterdir()] == [settings.FILE]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{", "not JSON"),
+        ("[]", "not a JSON object"),
+        ('{"threds": 2}', "unknown setting 'threds'"),
+        ('{"threads": 0}', "threads"),
+        ('{"threads": true}', "threads"),
+        ('{"device": "tpu"}', "device"),
+        ('{"minutes": 0}', "minutes"),
+        ('{"minutes": "5"}', "minutes"),
+        ('{"method": "magic"}', "method"),
+        ('{"preset": "tiny"}', "preset"),
+        ('{"nice": 40}', "nice"),
+        ('{"worse": 2}', "worse"),
+    ],
+)
+def test_a_bad_file_is_one_sentence(tmp_path, text, told):
+    tmp_path.joinpath(settings.FILE).write_text(text)
+    with pytest.raises(DataError, match=told):
+        settings.load(tmp_path)

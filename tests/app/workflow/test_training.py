@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+
+import pytest
+
+from app import jobs
+from app.workflow import training
+from app.workflow.training import TrainOptions
+from data_io.errors import DataError
+from data_io.geometry import full_image
+from data_io.types import ModelVersion
+
+
+@pytest.fixture
+def started(project, monkeypatch):
+    """Catches the job that would start, since these tests need no trainer."""
+    caught = []
+
+    def catch(store, kind, config):
+        caught.append(config)
+        return store.create_job(kind, config)
+
+    monkeypatch.setattr(jobs, "start_job", catch)
+    return caught
+
+
+@pytest.fixture
+def trained(project):
+    """Lays down what the trainer leaves for a version; returns its job and folder."""
+
+    def leave(version, **result):
+        job = project.create_job("train", {"version": version, "snapshot": "s", "train": {}})
+        folder = jobs.job_folder(project, job)
+        folder.joinpath("version").mkdir(parents=True)
+        folder.joinpath("checkpoint").mkdir()
+        folder.joinpath("version", "weights.safetensors").write_bytes(b"w")
+        told = {"categories": ["cow"], "snapshot": "hash"}
+        folder.joinpath("version", "version.json").write_text(json.dumps(told))
+        content = {"steps": 9, "kept": "semi", "metrics": {}, "weights_sha256": "abc", **result}
+        folder.joinpath("result.json").write_text(json.dumps(content))
+        return job, folder
+
+    return leave
+
+
+def validated(iou):
+    return {"iou": iou, "on": "validation"}
+
+
+def test_training_needs_a_verified_area(project, animal, started):
+    with pytest.raises(DataError, match="no image has a verified area"):
+        training.start_training(project)
+    image = project.images()[0].id
+    project.save_revision(image, 0, [animal(2, 2, 9, 9)], (), "me")
+    with pytest.raises(DataError, match="no image has a verified area"):
+        training.start_training(project)
+    project.set_split(image, "test")
+    project.save_revision(image, 1, [], full_image(48, 64), "me")
+    with pytest.raises(DataError, match="no image has a verified area"):
+        training.start_training(project)
+    assert started == []
+
+
+def test_a_training_gets_a_snapshot_a_version_and_the_options(project, animal, started):
+    image = project.images()[0].id
+    project.save_revision(image, 0, [animal(2, 2, 9, 9)], full_image(48, 64), "me")
+    training.start_training(project, TrainOptions(steps=7, seed=3, method="cutmix", threads=1))
+    training.start_training(project, TrainOptions(minutes=2.5))
+    first, second = started
+    assert first["version"].startswith("v1-")
+    assert second["version"].startswith("v2-")
+    assert first["snapshot"].startswith(str(project.project))
+    assert first["train"]["steps"] == 7
+    assert "minutes" not in first["train"]
+    assert (first["train"]["seed"], first["train"]["method"]) == (3, "cutmix")
+    assert second["train"]["minutes"] == 2.5
+
+
+@pytest.mark.parametrize(
+    "options", [TrainOptions(steps=0), TrainOptions(method="magic"), TrainOptions(preset="tiny")]
+)
+def test_options_that_do_not_fit_start_nothing(project, started, options):
+    with pytest.raises(DataError):
+        training.start_training(project, options)
+    assert started == []
+
+
+def test_a_version_without_validation_is_promoted_and_told(project, trained):
+    result = training.finalise(project, *trained("v1-a"))
+    assert result["promoted"]
+    assert "no validation images" in result["why"]
+    version = project.promoted()
+    assert (version.id, version.weights_sha256, version.snapshot) == ("v1-a", "abc", "hash")
+    assert version.categories == ("cow",)
+    assert training.usable_version(project).id == "v1-a"
+
+
+def test_finishing_may_be_repeated(project, trained):
+    job, folder = trained("v1-a")
+    first = training.finalise(project, job, folder)
+    assert not folder.joinpath("checkpoint").exists()
+    assert training.finalise(project, job, folder) == first
+    assert len(project.versions()) == 1
+
+
+def test_a_degenerate_version_is_kept_aside(project, trained):
+    job, folder = trained("v1-a", degenerate=True, message="it finds no animal")
+    result = training.finalise(project, job, folder)
+    assert (result["promoted"], result["why"]) == (False, "kept aside: it finds no animal")
+    assert project.promoted() is None
+    assert training.usable_version(project).id == "v1-a"
+
+
+@pytest.mark.parametrize(("iou", "promoted"), [(0.69, True), (0.67, False), (0.9, True)])
+def test_validation_decides_within_a_margin(project, trained, iou, promoted):
+    training.finalise(project, *trained("v1-a", metrics=validated(0.70)))
+    result = training.finalise(project, *trained("v2-b", metrics=validated(iou)))
+    assert result["promoted"] is promoted
+    assert project.promoted().id == ("v2-b" if promoted else "v1-a")
+    assert f"{iou:.3f} against 0.700 of v1-a" in result["why"]
+
+
+def test_an_incomplete_version_is_refused(project, trained):
+    job, folder = trained("v1-a")
+    folder.joinpath("version", "weights.safetensors").unlink()
+    with pytest.raises(DataError, match="lacks"):
+        training.finalise(project, job, folder)
+    assert project.versions() == []
+
+
+def test_rolling_back_recomputes_the_proposals(project, trained, started):
+    training.finalise(project, *trained("v1-a"))
+    training.finalise(project, *trained("v2-b"))
+    job = training.promote(project, "v1-a")
+    assert project.promoted().id == "v1-a"
+    assert (job.kind, job.config["version"]) == ("propose", "v1-a")
+
+
+def test_a_version_whose_files_are_gone_is_not_promoted(project):
+    moment = datetime.now(timezone.utc)
+    version = ModelVersion("v1-a", None, "j", "", {}, ("cow",), "s", {}, "aside", moment)
+    project.add_version(version)
+    with pytest.raises(DataError, match="is gone"):
+        training.promote(project, "v1-a")
+    with pytest.raises(DataError, match="no trained version"):
+        training.usable_version(project)
+    with pytest.raises(DataError, match="not in this project"):
+        training.promote(project, "v9")
