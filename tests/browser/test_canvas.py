@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -337,65 +336,6 @@ def test_a_rejected_proposal_is_sent_and_undo_keeps_it(canvas: Any, herd: Any) -
     canvas.press("Control+z")
     canvas.revision(3)
     assert "i1" in {item["id"] for item in herd.writes[1][3]["instances"]}
-
-
-def test_empty_states_say_what_to_do(canvas: Any, herd: Any) -> None:
-    canvas.open(None)
-    assert "Import photos on the Data page" in canvas.page.locator(".hc-overlay").text_content()
-    bare = herd.documents["b"]
-    bare.update(categories=[], instances=[], regions=[], version=None, heat_url=None)
-    canvas.open("b")
-    canvas.says("add one on the Data page")
-    assert canvas.page.locator("[aria-label=Draw]").is_disabled()
-    assert "No proposal yet" in canvas.page.locator(".hc-review").text_content()
-    canvas.press("d")
-    assert canvas.read("h.state.tool") == "select"
-
-
-def test_a_missing_image_is_an_error_in_words(canvas: Any, herd: Any) -> None:
-    canvas.page.goto(canvas.url + "?value=" + json.dumps({"image_id": "gone"}))
-    canvas.page.locator(".hc-overlay", has_text="There is no such image.").wait_for()
-
-
-def test_the_editor_works_below_a_sub_path(canvas: Any, herd: Any) -> None:
-    seen: list[str] = []
-    canvas.page.on("request", lambda sent: seen.append(sent.url))
-    base = f"{canvas.url}below/"
-    canvas.page.route(
-        f"{base}**", lambda route: route.continue_(url=route.request.url.replace("/below/", "/"))
-    )
-    value = json.dumps({"image_id": "a", "doc_url": "api/images/a/document"})
-    canvas.page.goto(f"{base}?value={value}")
-    canvas.ready("a")
-    canvas.click(*MIDDLE)
-    canvas.press("2")
-    canvas.revision(2)
-    assert [url for url in seen if not url.startswith(base) and "favicon" not in url] == []
-
-
-def test_unmounting_stops_everything_but_the_save(canvas: Any, herd: Any) -> None:
-    canvas.open()
-    herd.gate.clear()
-    canvas.click(*MIDDLE)
-    canvas.press("2")
-    canvas.state("saving")
-    canvas.page.evaluate("document.querySelector('.box').remove()")
-    with canvas.page.expect_response("**/api/images/a/document"):
-        herd.gate.set()
-    assert herd.documents["a"]["instances"][1]["category"] == "c2"
-
-
-def test_the_help_sheet_and_names(canvas: Any, herd: Any) -> None:
-    canvas.open()
-    canvas.press("?")
-    dialog = canvas.page.get_by_role("dialog", name="Shortcuts")
-    assert dialog.locator("kbd").count() > 20
-    canvas.press("?")
-    assert not dialog.is_visible()
-    nameless = "[...document.querySelectorAll('.hm-root button')].filter(" \
-        "b => !(b.getAttribute('aria-label') || b.textContent.trim())).length"  # fmt: skip
-    assert canvas.page.evaluate(nameless) == 0
-    assert canvas.page.get_by_role("application").get_attribute("aria-label")
 
 
 def test_a_press_just_outside_the_selected_outline_keeps_it(canvas: Any, herd: Any) -> None:
