@@ -175,6 +175,9 @@ def _overrides(store: Store, options: TrainOptions) -> dict[str, Any]:
         "device": options.device or defaults.device,
         "threads": options.threads or defaults.thread_count,
     }
+    if values["device"] not in settings.DEVICES:
+        remedy = f"use {', '.join(settings.DEVICES)}"
+        raise DataError("training settings", f"no device {values['device']!r}", remedy)
     if options.steps is None:
         return {**values, "minutes": options.minutes or defaults.minutes}
     if options.steps < 1:

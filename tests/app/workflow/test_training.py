@@ -79,7 +79,13 @@ def test_a_training_gets_a_snapshot_a_version_and_the_options(project, animal, s
 
 
 @pytest.mark.parametrize(
-    "options", [TrainOptions(steps=0), TrainOptions(method="magic"), TrainOptions(preset="tiny")]
+    "options",
+    [
+        TrainOptions(steps=0),
+        TrainOptions(method="magic"),
+        TrainOptions(preset="tiny"),
+        TrainOptions(device="tpu"),
+    ],
 )
 def test_options_that_do_not_fit_start_nothing(project, started, options):
     with pytest.raises(DataError):
