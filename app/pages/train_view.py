@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.pages.words import age, badge, button, duration, empty, percent, short, table, text
+from app.pages.words import age, badge, button, duration, empty, percent, plural, short, table, text
 from data_io.types import Job, ModelVersion
 
 Log = Sequence[Mapping[str, Any]]
@@ -24,7 +24,7 @@ PHASE_WORDS = {
     "semi": "phase 2 of 2: learning from labeled and unlabeled images",
 }
 PHASE_NAMES = {"supervised": "supervised", "semi": "semi-supervised"}
-PLOT = (560, 150)
+PLOT = (960, 170)
 PAD = 26
 
 
@@ -144,11 +144,21 @@ def jobs_table(jobs: Sequence[Job]) -> str:
                 text(KIND_WORDS[job.kind]),
                 f'<span class="hm-state hm-{job.state}">{STATE_WORDS[job.state]}</span>',
                 text(age(job.created)),
-                text(job.error or job.result.get("message") or _plan(job)),
+                text(job.error or _outcome(job) or _plan(job)),
                 buttons,
             )
         )
     return table(("Job", "State", "Started", "What happened", ""), rows, "job history")
+
+
+def _outcome(job: Job) -> str:
+    """What a finished job tells about itself."""
+    told = [str(job.result[key]) for key in ("message", "why") if job.result.get(key)]
+    images = job.result.get("images")
+    if isinstance(images, int):
+        counts = [plural(images, "image"), plural(int(job.result.get("instances") or 0), "animal")]
+        told.append(", ".join(counts))
+    return "; ".join(told)
 
 
 def _plan(job: Job) -> str:
