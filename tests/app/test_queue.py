@@ -69,8 +69,12 @@ def test_after_an_image_that_left_the_queue_comes_its_front(store):
 
 @pytest.mark.parametrize(
     ("revision", "verified", "word"),
-    [(0, "none", "unlabeled"), (1, "none", "draft"), (2, "partial", "partial")]
-    + [(3, "whole", "verified")],
+    [
+        (0, "none", "unlabeled"),
+        (1, "none", "draft"),
+        (2, "partial", "partial"),
+        (3, "whole", "verified"),
+    ],
 )
 def test_the_words_of_a_state(revision, verified, word):
     assert queue.status_of(ImageState(revision, 0, verified, None, None, 0)) == word

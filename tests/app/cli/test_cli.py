@@ -80,7 +80,7 @@ def test_draft_labels_by_option(herdmark, photos, tmp_path):
 
 def test_refusals_are_listed_and_the_rest_imported(herdmark, photos, tmp_path):
     photos.joinpath("broken.jpg").write_text("no picture")
-    code, out, err = herdmark("import", tmp_path / "p", photos, "--json")
+    code, out, _ = herdmark("import", tmp_path / "p", photos, "--json")
     (row,) = json.loads(out)["refused"]
     assert (code, row.keys()) == (0, {"file", "index", "field", "why"})
     assert herdmark("import", tmp_path / "p", photos)[2].startswith("skipped")
@@ -193,7 +193,7 @@ def test_serve_imports_first_and_names_the_project_after_the_photos(
     served = []
     monkeypatch.setattr(serve, "DEMO", tmp_path / "projects" / "demo")
     monkeypatch.setattr(serve, "_serve", lambda *arguments: served.append(arguments))
-    code, _, err = herdmark(
+    code, _, _ = herdmark(
         "serve", "--photos", photos, "--labels", photos / "labels.json", "--port", "7999"
     )
     assert code == 0
