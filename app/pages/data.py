@@ -159,14 +159,15 @@ def _wire_imports(page: DataPage) -> None:
         return None, data_view.refused(done.refused), *page.browse(*filters)
 
     @told
-    def start(source: str, images: str, kind: str, vouched: str) -> Any:
-        config = {"source": str(guard.resolve(source)), "format": kind, "vouched": vouched}
-        folder = guard.resolve(images) if images.strip() else None
+    def start(source: str | None, images: str | None, kind: str, vouched: str) -> Any:
+        place = guard.resolve(source or "")
+        config = {"source": str(place), "format": kind or "auto", "vouched": vouched or "verified"}
+        folder = guard.resolve(images) if images and images.strip() else None
         if folder is not None:
             config["images"] = str(folder)
-        for place in (Path(config["source"]), folder):
-            if place is not None and place.is_dir():
-                _refuse_links(page.context, place)
+        for one in (place, folder):
+            if one is not None and one.is_dir():
+                _refuse_links(page.context, one)
         job = jobs.start_job(store, "import", config)
         return gr.Timer(active=True), job.id, data_view.import_state(job)
 
