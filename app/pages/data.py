@@ -17,6 +17,7 @@ from app.pages.data_view import ANY, Filter
 from app.pages.label import LabelPage
 from app.pages.told import inform, told, warn
 from app.pages.words import STATUS_WORDS, plural
+from app.workflow import proposals
 from app.workflow.exports import export_coco
 from data_io.errors import DataError
 from data_io.images import list_images
@@ -151,6 +152,7 @@ def _wire_imports(page: DataPage) -> None:
         told_files = [Path(file) for file in files or []]
         done = uploads.take_photos(store, told_files)
         if done.images:
+            proposals.ensure(store)  # new images join what the version in use looks at
             inform(f"{plural(done.images, 'image')} added.")
         elif not done.refused:
             inform("These images were in the project already.")
@@ -180,6 +182,8 @@ def _wire_imports(page: DataPage) -> None:
         state = data_view.import_state(job)
         if job.state in jobs.ACTIVE:
             return gr.skip(), state, *[gr.skip()] * len(page.shown)
+        if job.state == "done":
+            proposals.ensure(store)
         return gr.Timer(active=False), state, *page.browse(*filters)
 
     outputs = [form.files, form.report, *page.shown]

@@ -13,7 +13,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from app import security
-from app.security import PathGuard, StartError, SecurityMiddleware, Sessions
+from app.security import PathGuard, SecurityMiddleware, Sessions, StartError
 from data_io.errors import DataError
 
 BASE = "http://127.0.0.1:7860"

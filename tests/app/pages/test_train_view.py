@@ -1,0 +1,79 @@
+"""What the Train page says about jobs and versions."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from app.pages import train_view
+from app.pages.words import age
+from data_io.types import Job, JobState, ModelVersion, VersionState
+
+NOW = datetime.now(timezone.utc)
+LOG = [
+    {"step": 1, "steps": 40, "phase": "supervised", "loss": 0.9, "eta": 60.0},
+    {"step": 10, "steps": 40, "phase": "semi", "loss": 0.45, "reliable": 0.5, "eta": 30.0},
+    {"step": 10, "steps": 40, "phase": "semi", "loss": None, "val_iou": 0.625, "message": "m"},
+]
+
+
+def job(state: JobState, **more: Any) -> Job:
+    return Job("j1", "train", state, {"train": {"method": "u2pl", "minutes": 5}}, NOW, NOW, **more)
+
+
+def version(state: VersionState, **metrics: Any) -> ModelVersion:
+    return ModelVersion("v1", None, "j1", "", {}, ("c",), "s", metrics, state, NOW)
+
+
+def test_progress_shows_step_share_eta_and_figures() -> None:
+    shown = train_view.progress(job("running"), LOG)
+    assert 'aria-valuenow="25"' in shown
+    for words in ("10 / 40", "30 s", "0.450", "50.0 %", "62.5 %", "phase 2 of 2", "<svg"):
+        assert words in shown
+
+
+def test_progress_without_a_log_is_no_failure() -> None:
+    shown = train_view.progress(job("queued"), [])
+    assert 'aria-valuenow="0"' in shown
+    assert "<svg" not in shown
+
+
+def test_a_failed_job_tells_its_sentence_as_text() -> None:
+    failed = job("failed", error="broken <b>here</b>.")
+    assert "broken &lt;b&gt;here" in train_view.progress(failed, [])
+    row = train_view.jobs_table([failed])
+    assert "broken &lt;b&gt;here" in row
+    assert 'data-action="resume"' in row
+
+
+def test_only_running_jobs_can_be_cancelled() -> None:
+    assert 'data-action="cancel"' in train_view.jobs_table([job("running")])
+    done = train_view.jobs_table([job("done", result={"message": "kept the second phase"})])
+    assert "data-action" not in done
+    assert "kept the second phase" in done
+
+
+def test_versions_can_be_promoted_and_rolled_back() -> None:
+    assert ">Promote<" in train_view.versions_table([version("aside")])
+    assert ">Roll back<" in train_view.versions_table([version("retired")])
+    assert "data-action" not in train_view.versions_table([version("promoted")])
+
+
+def test_a_version_says_what_it_was_judged_on_and_which_phase_was_kept() -> None:
+    phases = {"supervised": {"miou": 0.61}, "semi": {"miou": 0.64}}
+    made = version("promoted", iou=0.5, miou=0.64, on="validation", kept="semi", phases=phases)
+    shown = train_view.versions_table([made])
+    for words in ("validation images", "64.0 %", "supervised 61.0 %", "semi-supervised 64.0 %"):
+        assert words in shown
+    told = train_view.versions_table([made], [job("done", result={"message": "kept, since"})])
+    assert "kept, since" in told
+
+
+def test_ages_are_words() -> None:
+    for seconds, words in (
+        (5, "just now"),
+        (300, "5 min ago"),
+        (7200, "2 h ago"),
+        (3e5, "3 days ago"),
+    ):
+        assert age(NOW - timedelta(seconds=seconds), NOW) == words
