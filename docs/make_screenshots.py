@@ -106,10 +106,6 @@ def pictures(page: Page, target: Path) -> None:
     save(page, target / "train.png")
     open_tab(page, "Data")
     page.locator(".hm-gallery img").first.wait_for()
-    page.wait_for_function(
-        "() => [...document.querySelectorAll('.hm-gallery img')].slice(0, 24)"
-        ".every((one) => one.complete)"
-    )
     save(page, target / "data.png")
 
 
@@ -119,8 +115,12 @@ def open_tab(page: Page, name: str) -> None:
 
 
 def save(page: Page, file: Path) -> None:
-    """Write one picture once fonts and pictures are there."""
-    page.wait_for_load_state("networkidle")
+    """Write one picture once all in view is there; the page's event stream never ends."""
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('img')].every((one) => one.complete"
+        " || one.getBoundingClientRect().top > innerHeight || !one.offsetParent)"
+    )
+    page.evaluate("() => new Promise((go) => requestAnimationFrame(() => setTimeout(go, 300)))")
     page.screenshot(path=str(file))
     print(file.relative_to(ROOT) if file.is_relative_to(ROOT) else file)
 

@@ -121,7 +121,7 @@ def refused(rows: Sequence[Mapping[str, str]]) -> str:
         for row in rows
     ]
     caption = f"<p><b>{plural(len(rows), 'entry', 'entries')} refused</b></p>"
-    return caption + table(("File", "Where", "Why"), cells, "refused files")
+    return caption + table(("File", "Where", "Why"), cells, "refused files", "hm-refused")
 
 
 def categories(found: Sequence[Category]) -> str:

@@ -79,7 +79,8 @@ def _figures(job: Job, entry: Mapping[str, Any], step: float | None, steps: floa
 
 def _curves(log: Log) -> str:
     """An SVG with the loss and, on its own scale, the validation IoU."""
-    loss = _points(log, "loss")
+    # The whole loss gains terms in the second phase, so only the labeled part is one curve.
+    loss = _points(log, "loss_supervised") or _points(log, "loss")
     iou = _points(log, "val_iou")
     if len(loss) < 2:
         return ""
@@ -92,11 +93,11 @@ def _curves(log: Log) -> str:
         f' text-anchor="end">100 %</text><text x="{PAD}" y="{height - 3}">0</text>'
         f'<text x="{width - PAD}" y="{height - 3}" text-anchor="end">step {last:.0f}</text>'
     )
-    legend = '<span class="hm-key hm-loss">loss</span>'
+    legend = '<span class="hm-key hm-loss">loss on labels</span>'
     legend += '<span class="hm-key hm-iou">validation IoU</span>' if iou else ""
     return (
         f'<figure class="hm-plot"><svg viewBox="0 0 {width} {height}" role="img"'
-        f' aria-label="loss and validation IoU over the steps">{lines}{labels}</svg>'
+        f' aria-label="loss on labels and validation IoU over the steps">{lines}{labels}</svg>'
         f"<figcaption>{legend}</figcaption></figure>"
     )
 

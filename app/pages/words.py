@@ -78,12 +78,12 @@ def empty(headline: str, advice: str) -> str:
     return f'<div class="hm-empty"><b>{text(headline)}</b><p>{text(advice)}</p></div>'
 
 
-def table(heads: Iterable[str], rows: Iterable[Iterable[str]], caption: str) -> str:
-    """A table of ready HTML cells (escape with `text` first)."""
+def table(heads: Iterable[str], rows: Iterable[Iterable[str]], caption: str, kind: str = "") -> str:
+    """A table of ready HTML cells (escape with `text` first); `kind` is a further CSS class."""
     head = "".join(f'<th scope="col">{text(name)}</th>' for name in heads)
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
     return (
-        f'<div class="hm-scroll"><table class="hm-table" aria-label="{text(caption)}">'
+        f'<div class="hm-scroll"><table class="hm-table {kind}" aria-label="{text(caption)}">'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
