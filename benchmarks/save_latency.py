@@ -147,6 +147,20 @@ def wait_for_steps(store: Store, job: str, steps: int = 5) -> None:
         time.sleep(0.2)
 
 
+def while_training(
+    project: Path, action: Callable[[], dict[str, dict[str, float]]]
+) -> tuple[dict[str, dict[str, float]], str]:
+    """What the action measured beside a training, and whether that still ran at the end."""
+    with Store.open(project) as store:
+        job = training.start_training(store, training.TrainOptions(minutes=20.0))
+        try:
+            wait_for_steps(store, job.id)
+            measured = action()
+            return measured, jobs.find(store, job.id).state
+        finally:
+            jobs.cancel_job(store, job.id)
+
+
 def run(scenes: int, count: int, seed: int) -> dict[str, Any]:
     """Both conditions on one server."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -154,14 +168,8 @@ def run(scenes: int, count: int, seed: int) -> dict[str, Any]:
         images = prepare(project, scenes, seed)
         server, port = serve(project)
         try:
-            client = Client(port)
-            idle = measure(client, images, count)
-            with Store.open(project) as store:
-                job = training.start_training(store, training.TrainOptions(minutes=20.0))
-                wait_for_steps(store, job.id)
-                busy = measure(client, images, count)
-                state = jobs.find(store, job.id).state
-                jobs.cancel_job(store, job.id)
+            idle = measure(Client(port), images, count)
+            busy, state = while_training(project, lambda: measure(Client(port), images, count))
         finally:
             server.terminate()
             server.wait(15)

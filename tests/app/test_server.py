@@ -111,6 +111,11 @@ def test_the_printed_address_carries_the_token() -> None:
     assert secret == f"{plain}?token=a%20b"
 
 
+def test_the_listener_names_tcp_so_that_replies_are_not_delayed() -> None:
+    with server._listen("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
+
+
 def test_jobs_of_a_dead_server_are_marked(tmp_path: Path) -> None:
     with Store.open(tmp_path / "project") as store:
         job = store.create_job("train", {})
