@@ -62,7 +62,12 @@ def theme() -> gr.themes.Base:
 
 def build(context: Context) -> gr.Blocks:
     """All pages, wired."""
-    with gr.Blocks(title="Herdmark", fill_width=True, analytics_enabled=False) as demo:
+    with gr.Blocks(
+        title="Herdmark",
+        fill_width=True,
+        analytics_enabled=False,
+        delete_cache=(3600, 3600),  # uploads that were never added to the project
+    ) as demo:
         name = text(context.store.project.name)
         gr.HTML(
             f'<span class="hm-mark">Herdmark</span><span class="hm-project">{name}</span>',
