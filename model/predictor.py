@@ -195,7 +195,7 @@ def _onnx(folder: Path, meta: Mapping[str, Any], threads: int | None) -> Run:
 
 def _torch(network: torch.nn.Module, device: str) -> Run:
     network = network.to(device).eval()
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = network.to(memory_format=torch.channels_last)
 
     def run(batch: Floats) -> Floats:
         image = torch.from_numpy(batch).to(device)
