@@ -99,27 +99,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "autocast": True,
         "cache_mb": 4096,
     },
-    "paper_voc": {
-        "backbone": "resnet101",
-        "crop": 512,
-        "batch": 16,
-        "batch_unlabeled": 16,
-        "decoder_channels": 256,
-        "representation_channels": 256,
-        "aspp": (6, 12, 18),
-        "autocast": True,
-    },
-    "paper_cityscapes": {
-        "backbone": "resnet101",
-        "crop": 768,
-        "max_side": 2048,
-        "batch": 16,
-        "batch_unlabeled": 16,
-        "decoder_channels": 256,
-        "representation_channels": 256,
-        "aspp": (6, 12, 18),
-        "autocast": True,
-    },
 }
 
 

@@ -73,8 +73,8 @@ def disk_sentence(job: Path, error: OSError) -> str:
     """What the disk or the file system refused, in words."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return (
-            f"{job}: the disk is full; the last checkpoint is intact, free some space and resume the"
-            " job."
+            f"{job}: the disk is full; the last checkpoint is intact, free some space and resume"
+            " the job."
         )
     return (
         f"{error.filename or job}: {error.strerror or error}; check the folder and resume the job."

@@ -25,8 +25,6 @@ class Preset(str, Enum):
 
     cpu = "cpu"
     gpu = "gpu"
-    paper_voc = "paper_voc"
-    paper_cityscapes = "paper_cityscapes"
 
 
 @command

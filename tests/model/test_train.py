@@ -1,0 +1,335 @@
+"""Whole jobs on tiny pictures: what is written, what survives kills, full disks, nonsense."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from data_io.geometry import full_image, parts_of_mask
+from data_io.snapshot import write_snapshot
+from data_io.store import NewImage, Store
+from data_io.types import Instance
+from model import checkpoint, methods, train, training_state
+from model.methods import StepLosses
+from model.training_log import KEYS
+
+REPOSITORY = Path(train.__file__).parents[1]
+TINY: dict[str, Any] = {
+    "steps": 6,
+    "crop": 64,
+    "batch": 2,
+    "batch_unlabeled": 2,
+    "max_side": 128,
+    "decoder_channels": 8,
+    "representation_channels": 4,
+    "bank": 50,
+    "threads": 1,
+    "device": "cpu",
+    "checkpoint_seconds": 0.0,
+}
+
+
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    """Jobs run inside the test process; give its handlers and threads back afterwards."""
+    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
+def write_picture(folder: Path, k: int) -> tuple[NewImage, np.ndarray]:
+    """Green noise with one brown rectangle, and the rectangle's mask."""
+    rng = np.random.default_rng(k)
+    pixels = rng.integers(60, 120, (96, 128, 3), dtype=np.uint8)
+    mask = np.zeros((96, 128), bool)
+    x, y = int(rng.integers(80)), int(rng.integers(56))
+    mask[y : y + 40, x : x + 40] = True
+    pixels[mask] = (150, 90, 40)
+    path = folder / f"{k}.png"
+    cv2.imwrite(str(path), pixels[..., ::-1])
+    return NewImage(str(path), 128, 96, str(k), "barn"), mask
+
+
+def make_snapshot(folder: Path, verified: int, total: int, animals: bool = True) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    pictures = [write_picture(folder, k) for k in range(total)]
+    with Store.open(folder / "project") as store:
+        cow = store.add_category("cow")
+        records = store.add_images([picture for picture, _ in pictures])
+        for found, (_, mask) in list(zip(records, pictures, strict=True))[:verified]:
+            instance = Instance(id=f"i{found.id}", category=cow.id, parts=parts_of_mask(mask))
+            area = full_image(96, 128)
+            store.save_revision(found.id, 0, [instance] if animals else [], area, "test")
+        return write_snapshot(store, folder / "project" / "snapshots").folder
+
+
+@pytest.fixture(scope="module")
+def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_snapshot(tmp_path_factory.mktemp("snapshot"), verified=2, total=4)
+
+
+def make_job(folder: Path, snapshot: Path, **overrides: Any) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    spec = {"snapshot": str(snapshot), "version": "v1", "parent": None}
+    spec["train"] = {**TINY, **overrides}  # type: ignore[assignment]
+    (folder / "config.json").write_text(json.dumps(spec))
+    return folder
+
+
+def rows(job: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (job / "log.jsonl").read_text().splitlines()]
+
+
+def messages(job: Path) -> str:
+    return "\n".join(row["message"] for row in rows(job) if row["message"])
+
+
+def result(job: Path) -> dict[str, Any]:
+    return json.loads((job / "result.json").read_text())
+
+
+def error(job: Path) -> str:
+    sentence = json.loads((job / "error.json").read_text())["error"]
+    assert sentence.endswith(".")
+    assert "\n" not in sentence
+    assert "Traceback" not in sentence
+    return sentence
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, snapshot: Path) -> Path:
+    """An uninterrupted u2pl job."""
+    job = make_job(tmp_path_factory.mktemp("finished"), snapshot)
+    assert train.main([str(job)]) == train.DONE
+    return job
+
+
+def test_a_job_ends_with_a_version_a_result_and_a_log(finished: Path) -> None:
+    names = {path.name for path in finished.iterdir()}
+    assert names == {"config.json", "log.jsonl", "result.json", "version"}
+    network, meta = checkpoint.load_version(finished / "version")
+    assert network.config.classes == 2
+    assert network.config.aspp_rates == (1, 2, 3)
+    assert (meta["id"], meta["max_side"], meta["train"]["steps"]) == ("v1", 128, 6)
+    told = result(finished)
+    assert told["weights_sha256"] == meta["weights_sha256"]
+    assert told["steps"] == 6
+    assert told["kept"] in ("supervised", "semi")
+    assert set(told["metrics"]["phases"]) == {"supervised", "semi"}
+    lines = rows(finished)
+    assert all(set(line) == set(KEYS) for line in lines)
+    assert [line["steps"] for line in lines] == [6] * len(lines)
+    assert {line["phase"] for line in lines} == {"supervised", "semi"}
+    assert any(line["loss_contrastive"] is not None for line in lines)
+
+
+def test_a_finished_job_is_left_alone(finished: Path) -> None:
+    before = (finished / "log.jsonl").read_text()
+    assert train.main([str(finished)]) == train.DONE
+    assert (finished / "log.jsonl").read_text() == before
+
+
+def weights(job: Path) -> dict[str, torch.Tensor]:
+    return checkpoint.load_version(job / "version")[0].state_dict()
+
+
+def assert_same_weights(job: Path, other: Path) -> None:
+    ours, theirs = weights(job), weights(other)
+    assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+
+
+KILLER = """
+import os, signal, sys
+from model import checkpoint, train
+calls = 0
+def killing(real):
+    def call(*args):
+        global calls
+        calls += 1
+        if calls == {call}:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*args)
+    return call
+{patch}
+train.main([sys.argv[1]])
+"""
+WRITING = "checkpoint._flush = killing(checkpoint._flush)"
+RENAMING = "checkpoint.os.rename = killing(os.rename)"
+
+
+@pytest.mark.parametrize(
+    ("patch", "call", "resumed"),
+    # A checkpoint flushes two files, its folder and the folder above. The first one renames once,
+    # each later one twice, so the 7th rename is the second one of the fourth checkpoint:
+    # step 3 is the last one whose checkpoint stands.
+    [(WRITING, 10, "after step 2"), (RENAMING, 7, "after step 3")],
+    ids=["while writing", "between the renames"],
+)
+def test_kill_9_during_a_checkpoint_loses_nothing(
+    tmp_path: Path, snapshot: Path, finished: Path, patch: str, call: int, resumed: str
+) -> None:
+    job = make_job(tmp_path / "job", snapshot)
+    code = KILLER.format(patch=patch, call=call)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", code, str(job)]
+    killed = subprocess.run(command, cwd=REPOSITORY, env=environment, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert not (job / "version").exists()
+    assert train.main([str(job)]) == train.DONE
+    assert f"resumed {resumed}" in messages(job)
+    assert_same_weights(job, finished)
+
+
+@pytest.mark.parametrize("number", [3, 6], ids=["supervised", "semi"])
+def test_sigterm_stops_with_a_checkpoint_and_the_job_resumes(
+    tmp_path: Path, snapshot: Path, finished: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    job = make_job(tmp_path / "job", snapshot, checkpoint_seconds=1e6)
+    reference = shutil.copytree(finished, tmp_path / "reference")
+    real, count = train.Training._step, iter(range(1, 1000))
+
+    def step(self: train.Training, *batch: Any) -> StepLosses:
+        if next(count) == number - 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(self, *batch)
+
+    monkeypatch.setattr(train.Training, "_step", step)
+    assert train.main([str(job)]) == train.STOPPED
+    progress = json.loads((job / "checkpoint" / training_state.PROGRESS).read_text())["progress"]
+    assert sum(progress["lengths"][: progress["phase"]]) + progress["step"] == number - 1
+    assert not (job / "error.json").exists()
+    monkeypatch.setattr(train.Training, "_step", real)
+    assert train.main([str(job)]) == train.DONE
+    assert_same_weights(job, reference)
+
+
+def test_the_death_of_the_parent_stops_the_job(
+    tmp_path: Path, snapshot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make_job(tmp_path, snapshot)
+    parents = iter([os.getppid()] * 3 + [1] * 100)
+    monkeypatch.setattr(training_state.os, "getppid", lambda: next(parents))
+    assert train.main([str(job)]) == train.STOPPED
+    assert training_state.recover_folder(job / "checkpoint")
+
+
+def test_a_full_disk_is_a_sentence_and_the_checkpoint_stays(
+    tmp_path: Path, snapshot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make_job(tmp_path, snapshot)
+    real, count = training_state.torch.save, iter(range(1, 100))
+
+    def save(stored: Any, stream: Any) -> None:
+        if next(count) == 3:
+            raise OSError(28, "No space left on device")
+        real(stored, stream)
+
+    monkeypatch.setattr(training_state.torch, "save", save)
+    assert train.main([str(job)]) == 1
+    assert "disk is full" in error(job)
+    progress = json.loads((job / "checkpoint" / training_state.PROGRESS).read_text())["progress"]
+    assert progress["step"] == 2
+    monkeypatch.undo()
+    assert train.main([str(job)]) == train.DONE
+    assert not (job / "error.json").exists()
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(
+    tmp_path: Path, snapshot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make_job(tmp_path, snapshot)
+    real, count = methods.supervised, iter(range(1, 100))
+
+    def step(*arguments: Any) -> StepLosses:
+        losses = real(*arguments)
+        return StepLosses(losses.total * float("nan"), 0.0) if next(count) == 3 else losses
+
+    monkeypatch.setattr(methods, "supervised", step)
+    assert train.main([str(job)]) == 1
+    assert "not a finite number" in error(job)
+    state = torch.load(job / "checkpoint" / training_state.STATE, weights_only=True)
+    assert all(torch.isfinite(v).all() for v in state["student"].values() if v.is_floating_point())
+
+
+@pytest.mark.parametrize("method", ["supervised", "mean_teacher", "cutmix"])
+def test_other_methods_run(tmp_path: Path, snapshot: Path, method: str) -> None:
+    job = make_job(tmp_path, snapshot, method=method, steps=2)
+    assert train.main([str(job)]) == train.DONE
+    phases = set(result(job)["metrics"]["phases"])
+    assert phases == ({"supervised"} if method == "supervised" else {"supervised", "semi"})
+
+
+def test_without_unlabeled_images_it_trains_supervised_and_says_so(tmp_path: Path) -> None:
+    job = make_job(tmp_path / "job", make_snapshot(tmp_path / "s", 2, 2), steps=2)
+    assert train.main([str(job)]) == train.DONE
+    assert "no image is unlabeled" in messages(job)
+    assert result(job)["kept"] == "supervised"
+
+
+def test_minutes_become_a_schedule(tmp_path: Path, snapshot: Path) -> None:
+    job = make_job(tmp_path, snapshot, steps=0, minutes=0.01, method="supervised")
+    assert train.main([str(job)]) == train.DONE
+    assert result(job)["steps"] == 6  # no time at all still measures and trains a little
+    assert "6 steps fit" in messages(job)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ({"backbone": "resnet_of_cows"}, "timm knows no backbone"),
+        ({"crop": 256}, "larger than images scaled to 128"),
+        ({"device": "abacus"}, "there is no device abacus"),
+        ({"surprise": 1}, "no such training setting"),
+    ],
+)
+def test_bad_settings_are_one_sentence(
+    tmp_path: Path, snapshot: Path, overrides: dict[str, Any], words: str
+) -> None:
+    job = make_job(tmp_path, snapshot, **overrides)
+    assert train.main([str(job)]) == 1
+    assert words in error(job)
+    assert not (job / "version").exists()
+
+
+@pytest.mark.parametrize(
+    ("verified", "animals", "words"),
+    [(0, True, "no image is labeled"), (2, False, "show no animal")],
+)
+def test_nothing_to_learn_from_is_one_sentence(
+    tmp_path: Path, verified: int, animals: bool, words: str
+) -> None:
+    job = make_job(tmp_path / "job", make_snapshot(tmp_path / "s", verified, 2, animals))
+    assert train.main([str(job)]) == 1
+    assert words in error(job)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}"])
+def test_a_broken_job_is_one_sentence(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.json").write_text(text)
+    assert train.main([str(tmp_path)]) == 1
+    assert "start a new job" in error(tmp_path)
+
+
+def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path, snapshot: Path) -> None:
+    job = make_job(tmp_path, snapshot)
+    shutil.rmtree(job / "checkpoint", ignore_errors=True)
+    (job / "checkpoint").mkdir()
+    text = json.dumps({"progress": {}, "identity": {"snapshot": "another"}})
+    (job / "checkpoint" / training_state.PROGRESS).write_text(text)
+    assert train.main([str(job)]) == 1
+    assert "start a new job" in error(job)
