@@ -1,8 +1,8 @@
 """The records every room speaks in: frozen dataclasses, numpy inside, ids are strings.
 
 Convention: pixel coordinates are (x, y) float64 with the origin at the top-left CORNER of the image
-after EXIF rotation, so pixel (0, 0) spans [0, 1] x [0, 1]. A ring is an (N, 2) float64 array, N >= 3,
-whose first vertex is not repeated at the end.
+after EXIF rotation, so pixel (0, 0) spans [0, 1] x [0, 1]. A ring is an (N, 2) float64 array with
+N >= 3, whose first vertex is not repeated at the end.
 """
 
 from __future__ import annotations
