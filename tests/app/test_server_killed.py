@@ -1,0 +1,130 @@
+"""A real server killed with SIGKILL while it saves: what it acknowledged is there afterwards."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.workflow.imports import import_source
+from data_io.store import Store
+
+ROOT = Path(__file__).resolve().parents[2]
+START_SECONDS = 120.0
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(2):
+        pixels = np.full((48, 64, 3), 40 * number, np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    with Store.open(tmp_path / "project") as store:
+        import_source(store, folder, format="images")
+        store.add_category("cow")
+    return tmp_path / "project"
+
+
+@contextmanager
+def served(project: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """``launch.py serve`` on a port of its own choice, and its address; killed at the end."""
+    command = [sys.executable, str(ROOT / "launch.py"), "serve", str(project), "--port", "0"]
+    log = project.parent / "server.log"
+    with log.open("wb") as output:
+        server = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output)
+    try:
+        yield server, wait_for_address(server, log)
+    finally:
+        server.kill()
+        server.wait()
+
+
+def wait_for_address(server: subprocess.Popen[bytes], log: Path) -> str:
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end and server.poll() is None:
+        for word in log.read_text(errors="replace").split():
+            if word.startswith("http://127.0.0.1:"):
+                address = word.rstrip("/.")
+                try:
+                    httpx.get(f"{address}/healthz", timeout=2)
+                except httpx.TransportError:
+                    continue
+                return address
+        threading.Event().wait(0.1)
+    pytest.fail(f"the server did not start: {log.read_text(errors='replace')[-2000:]}")
+
+
+@contextmanager
+def visitor(address: str) -> Iterator[httpx.Client]:
+    """A client with the session a browser gets on the start page."""
+    with httpx.Client(base_url=address, headers={"X-Herdmark": "1"}, timeout=30) as client:
+        client.get("/")
+        yield client
+
+
+def save_until_killed(
+    address: str, image: str, category: str, acknowledged: list[tuple[str, int, float]]
+) -> None:
+    """One save after the other, each with another outline, until the server is gone."""
+    with visitor(address) as client:
+        revision = int(client.get(f"/api/images/{image}/document").json()["revision"])
+        while True:
+            x = float(revision % 40)
+            outer = [x, 2.0, x + 20.0, 2.0, x + 20.0, 30.0]
+            part = {"outer": outer, "holes": []}
+            body = {"instances": [{"id": "one", "category": category, "parts": [part]}]}
+            headers = {"If-Match": f'"{revision}"'}
+            try:
+                answer = client.put(f"/api/images/{image}/document", json=body, headers=headers)
+            except httpx.TransportError:
+                return
+            assert answer.status_code == 200, answer.text
+            revision = int(answer.json()["revision"])
+            acknowledged.append((image, revision, x))
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_no_acknowledged_save_is_lost_when_the_server_is_killed(project: Path) -> None:
+    acknowledged: list[tuple[str, int, float]] = []
+    with Store.open(project, create=False) as store:
+        images = [image.id for image in store.images()]
+        category = store.categories()[0].id
+    wanted = random.Random().randint(5, 60)
+    with served(project) as (server, address):
+        savers = [
+            threading.Thread(
+                target=save_until_killed, args=(address, image, category, acknowledged)
+            )
+            for image in images
+        ]
+        for saver in savers:
+            saver.start()
+        while len(acknowledged) < wanted and any(saver.is_alive() for saver in savers):
+            threading.Event().wait(0.005)
+        server.send_signal(signal.SIGKILL)
+        for saver in savers:
+            saver.join()
+    assert len(acknowledged) >= wanted
+    with Store.open(project, create=False) as store:
+        assert store.check() == []
+        for image, number, x in acknowledged:
+            revision = store.revision(image, number)
+            assert revision is not None
+            assert revision.instances[0].parts[0].outer[0].tolist() == [x, 2.0]
+    with served(project) as (_, address), visitor(address) as client:
+        for image in images:
+            newest = max(number for one, number, _ in acknowledged if one == image)
+            shown = client.get(f"/api/images/{image}/document").json()
+            assert shown["revision"] in (newest, newest + 1)  # a save may land unanswered
