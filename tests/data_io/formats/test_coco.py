@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import copy
-import dataclasses
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -11,14 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as npst
 from pycocotools import mask as coco_mask
-from pycocotools.coco import COCO
 
 from data_io import geometry as geo
 from data_io.errors import DataError
-from data_io.formats import coco, coco_write
-from data_io.types import Category, ImageRecord, Instance, Part
+from data_io.formats import coco
+from data_io.types import Category
 
 COW = Category("c-cow", "cow", "#e69f00", 1)
 CALF = Category("c-calf", "calf", "#56b4e9", 2)
@@ -47,21 +42,6 @@ def write(folder: Path, content: Any) -> Path:
     path = folder / "labels.json"
     path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
     return path
-
-
-def record(number: int = 1, path: str = "/photos/a.jpg") -> ImageRecord:
-    return ImageRecord(f"i{number}", path, WIDTH, HEIGHT, "", "g", coco_id=number)
-
-
-def instance(parts: tuple[Part, ...], **keys: Any) -> Instance:
-    return Instance(id="x", category=keys.pop("category", COW.id), parts=parts, **keys)
-
-
-def box_part(x0: float, y0: float, x1: float, y1: float) -> Part:
-    return Part(np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], np.float64))
-
-
-# --- reading --------------------------------------------------------------------------------------
 
 
 def test_reads_names_ids_keys_and_zero(tmp_path: Path) -> None:
@@ -298,179 +278,3 @@ def test_hostile_compressed_runs(tmp_path_factory: pytest.TempPathFactory, count
     content["annotations"] = [annotation(1, segmentation=region)]
     file = coco.read_coco(write(tmp_path_factory.mktemp("fuzz"), content))
     assert len(file.refused) + len(file.images[0].instances) == 1
-
-
-# --- writing --------------------------------------------------------------------------------------
-
-
-def rasters(path: Path) -> dict[int, np.ndarray]:
-    reader = COCO(str(path))
-    return {key: reader.annToMask(row).astype(bool) for key, row in reader.anns.items()}
-
-
-MASKS = st.lists(
-    npst.arrays(np.bool_, (HEIGHT, WIDTH), elements=st.booleans(), fill=st.booleans()),
-    min_size=1,
-    max_size=2,
-)
-
-
-@given(MASKS)
-@settings(max_examples=60, deadline=None)
-def test_exported_rasters_equal_the_stored_ones(
-    tmp_path_factory: pytest.TempPathFactory, masks: list[np.ndarray]
-) -> None:
-    target = tmp_path_factory.mktemp("out") / "out.json"
-    items = [(k + 1, instance(geo.parts_of_mask(mask))) for k, mask in enumerate(masks)]
-    report = coco.write_coco(target, [coco.ExportImage(record(), items)], [COW])
-    assert report.instances == len(masks)
-    assert report.sha256 == hashlib.sha256(target.read_bytes()).hexdigest()
-    read = rasters(target)
-    for number, item in items:
-        stored = geo.mask_of_parts(item.parts, HEIGHT, WIDTH)
-        assert (read[number] == stored).all()
-    for row in json.loads(target.read_text())["annotations"]:
-        mask = masks[row["id"] - 1]
-        assert row["area"] == mask.sum()
-        assert tuple(row["bbox"]) == geo.box_of_rle(geo.rle_of_mask(mask))
-        assert isinstance(row["segmentation"], list) == bool(mask.any())
-
-
-def test_polygons_leave_as_they_came(tmp_path: Path) -> None:
-    ring = np.array([[3.25, 4.5], [30.1, 6.7], [22.9, 33.3]])
-    holed = Part(box_part(35, 5, 55, 35).outer, (box_part(40, 10, 50, 20).outer,))
-    slanted = Part(np.array([[5.3, 1.1], [58.2, 3.3], [30.7, 39.1]]), (ring[:, :] * 0.2 + 15,))
-    target = tmp_path / "out.json"
-    items = [(4, instance((Part(ring),))), (5, instance((holed,))), (6, instance((slanted,)))]
-    coco.write_coco(target, [coco.ExportImage(record(), items)], [COW])
-    rows = json.loads(target.read_text())["annotations"]
-    assert [row["id"] for row in rows] == [4, 5, 6]
-    assert rows[0]["segmentation"] == [ring.ravel().tolist()]
-    assert len(rows[1]["segmentation"][0]) == 2 * (4 + 4 + 3)
-    for number, mask in rasters(target).items():
-        parts = next(item.parts for key, item in items if key == number)
-        assert (mask == geo.mask_of_parts(parts, HEIGHT, WIDTH)).all()
-
-
-def test_a_round_trip_keeps_provenance_attributes_and_unknown_keys(tmp_path: Path) -> None:
-    parts = (box_part(1, 1, 9, 9),)
-    proposed = instance(
-        parts,
-        source="model",
-        version="v3",
-        score=0.75,
-        attributes={"lying": True},
-        extras={"mood": "calm", "area": "overridden"},
-    )
-    crowd = instance(parts, category=CALF.id, iscrowd=True)
-    target = tmp_path / "out.json"
-    images = [coco.ExportImage(record(), [(1, proposed), (2, crowd)])]
-    coco.write_coco(target, images, [COW, CALF])
-    file = coco.read_coco(target)
-    assert file.refused == ()
-    assert file.categories == (coco.CocoCategory(1, "cow"), coco.CocoCategory(2, "calf"))
-    one, two = file.images[0].instances
-    assert (one.source, one.version, one.score) == ("model", "v3", 0.75)
-    assert one.attributes == {"lying": True}
-    assert one.extras == {"mood": "calm"}
-    assert (two.category, two.iscrowd, two.source) == ("2", True, "human")
-    row = json.loads(target.read_text())["annotations"][0]
-    assert row["attributes"] == {"lying": True, "source": "model", "version": "v3"}
-    assert row["area"] == 64
-
-
-def names_of(target: Path, paths: list[str], root: str | None) -> list[str]:
-    images = [coco.ExportImage(record(k + 1, path), []) for k, path in enumerate(paths)]
-    coco.write_coco(target, images, [COW], root)
-    return [image.file_name for image in coco.read_coco(target).images]
-
-
-def test_file_names_are_relative_to_the_root_or_the_common_folder(tmp_path: Path) -> None:
-    target = tmp_path / "out.json"
-    paths = ["/farm/a/1.jpg", "/farm/b/1.jpg"]
-    assert names_of(target, paths, None) == ["a/1.jpg", "b/1.jpg"]
-    assert names_of(target, paths, "/") == ["farm/a/1.jpg", "farm/b/1.jpg"]
-    assert names_of(target, ["/farm/a/1.jpg", "/mill/2.jpg"], "/farm") == ["a/1.jpg", "2.jpg"]
-    with pytest.raises(DataError, match=r"1\.jpg"):
-        names_of(target, paths, "/elsewhere")
-    assert names_of(target, [], None) == []
-
-
-@pytest.mark.parametrize("fault", ["raster", "disk", "attribute", "category", "ids"])
-def test_a_failure_leaves_the_old_file_and_no_litter(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
-) -> None:
-    target = tmp_path / "out.json"
-    target.write_text("the old export")
-    item = instance((box_part(1, 1, 9, 9),))
-    items = [(1, item)]
-    if fault == "raster":
-        other = geo.rle_of_parts((box_part(1, 1, 9, 8),), HEIGHT, WIDTH)
-        monkeypatch.setattr(coco_write.COCO, "annToRLE", lambda self, row: other)
-    elif fault == "disk":
-        monkeypatch.setattr(coco_write.os, "fsync", _no_space)
-    elif fault == "attribute":
-        items = [(1, dataclasses.replace(item, attributes={"x": object()}))]
-    elif fault == "category":
-        items = [(1, dataclasses.replace(item, category="gone"))]
-    else:
-        items = [(1, item), (1, copy.copy(item))]
-    with pytest.raises(DataError):
-        coco.write_coco(target, [coco.ExportImage(record(), items)], [COW])
-    assert target.read_text() == "the old export"
-    assert list(tmp_path.iterdir()) == [target]
-
-
-def _no_space(handle: int) -> None:
-    raise OSError(28, "No space left on device")
-
-
-def test_the_target_folder_must_exist(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="cannot be written"):
-        coco.write_coco(tmp_path / "absent" / "out.json", [], [])
-
-
-# --- real files -----------------------------------------------------------------------------------
-
-SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
-
-
-@pytest.mark.parametrize("name", ["cattle_drone_yak", "cattle_barn_topdown", "coco_small"])
-def test_real_files_go_through_unchanged(tmp_path: Path, name: str) -> None:
-    source = SHARED / name / "annotations.json"
-    if not source.is_file():
-        pytest.skip(f"../shared/data/{name}/annotations.json is missing")
-    file = coco.read_coco(source)
-    assert file.refused == ()
-    categories = [
-        Category(str(item.coco_id), item.name, "#000000", item.coco_id) for item in file.categories
-    ]
-    ids = iter(range(1, 10_000))
-    images = [
-        coco.ExportImage(
-            dataclasses.replace(
-                record(image.coco_id, f"/photos/{image.file_name}"),
-                width=image.width,
-                height=image.height,
-            ),
-            [(next(ids), item) for item in image.instances],
-        )
-        for image in file.images[:60]
-    ]
-    target = tmp_path / "out.json"
-    coco.write_coco(target, images, categories)
-    before = {row["id"]: row for row in json.loads(source.read_text())["annotations"]}
-    after = json.loads(target.read_text())["annotations"]
-    kept = {row["image_id"] for row in after}
-    originals = [row for row in before.values() if row["image_id"] in kept]
-    by_image = {image.record.coco_id: [] for image in images}
-    for row in originals:
-        by_image[row["image_id"]].append([_open(flat) for flat in row["segmentation"]])
-    assert [row["segmentation"] for row in after] == [
-        segmentation for image in images for segmentation in by_image[image.record.coco_id]
-    ]
-
-
-def _open(flat: list[float]) -> list[float]:
-    """A ring without the repeated first vertex, which records do not keep."""
-    return flat[:-2] if len(flat) > 6 and flat[:2] == flat[-2:] else flat
