@@ -1,3 +1,5 @@
+"""COCO files read: entry by entry, what is bad costs one sentence."""
+
 from __future__ import annotations
 
 import json
@@ -13,10 +15,7 @@ from pycocotools import mask as coco_mask
 from data_io import geometry as geo
 from data_io.errors import DataError
 from data_io.formats import coco
-from data_io.types import Category
 
-COW = Category("c-cow", "cow", "#e69f00", 1)
-CALF = Category("c-calf", "calf", "#56b4e9", 2)
 HEIGHT, WIDTH = 40, 60
 
 
