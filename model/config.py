@@ -63,10 +63,10 @@ class TrainConfig:
     autocast: bool = False  # half precision where the device has it
     lr_encoder: float = 3e-4  # AdamW, first phase
     lr_heads: float = 2e-3  # AdamW, decoder and heads
-    lr_second: float = 0.5  # factor on both rates in the second phase
+    lr_second: float = 0.2  # factor on both rates in the second phase
     weight_decay: float = 1e-4
     power: float = 0.9  # of the poly decay
-    first_share: float = 0.6  # share of the steps (or time) that the supervised phase gets
+    first_share: float = 0.7  # share of the steps (or time) that the supervised phase gets
     animal_share: float = 0.67  # share of labeled crops placed on an animal
     scale_low: float = 0.6  # zoom of the weak view: lowest
     scale_high: float = 1.7  # zoom of the weak view: highest

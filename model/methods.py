@@ -96,8 +96,7 @@ def _consistency(
     p = _upsample(opinion.probability, unlabeled.valid)
     target = torch.where(unlabeled.valid, p.argmax(dim=1), IGNORE)
     target = mix.apply(pseudo_labels.confident(target, p, learner.config.confidence))
-    with learner.student.frozen_statistics():
-        logits = learner.student(mix.apply(unlabeled.strong))
+    logits = learner.student(mix.apply(unlabeled.strong))
     return _with_unsupervised(learner, losses, logits, target, mix.apply(unlabeled.valid))
 
 
@@ -119,8 +118,7 @@ def u2pl(
     p = _upsample(unsure.probability, unlabeled.valid)
     parts = pseudo_labels.partition(p, unlabeled.valid, alpha)
     target = mix.apply(pseudo_labels.confident(parts.label, p, config.confidence))
-    with learner.student.frozen_statistics():
-        logits, z_u = learner.student.forward_both(mix.apply(unlabeled.strong))
+    logits, z_u = learner.student.forward_both(mix.apply(unlabeled.strong))
     losses = _with_unsupervised(learner, losses, logits, target, mix.apply(unlabeled.valid))
 
     mixed = Opinion(mix.apply(unsure.probability, STRIDE), mix.apply(unsure.representation, STRIDE))

@@ -6,8 +6,6 @@ stride 4, (B, channels, H/4, W/4).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -69,15 +67,13 @@ class SegmentationNetwork(nn.Module):
         _freeze_statistics(self.encoder)
         return self
 
-    @contextmanager
-    def frozen_statistics(self) -> Iterator[None]:
-        """Inside, no batch statistics move: for unlabeled and mixed crops."""
-        was = self.training
+    def train_with_fixed_statistics(self) -> None:
+        """Training mode in which no batch statistics move, those of the heads neither.
+
+        Weights averaged over the steps of a phase only fit statistics that stay the same.
+        """
+        self.train()
         _freeze_statistics(self)
-        try:
-            yield
-        finally:
-            self.train(was)
 
     def parameter_groups(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
         """Encoder's parameters, and all others."""

@@ -104,12 +104,13 @@ class Training:
 
     def _step(self, labeled: LabeledBatch, unlabeled: UnlabeledBatch | None) -> StepLosses:
         learner, progress = self.learner, self.progress
-        learner.student.train()
         self._set_rates()
         with self._autocast():
             if unlabeled is None:
+                learner.student.train()
                 losses = methods.supervised(learner, labeled)
             else:
+                learner.student.train_with_fixed_statistics()
                 learner.progress = progress.step / max(progress.lengths[progress.phase], 1)
                 rng = np.random.default_rng((self.config.seed, 9, progress.step))
                 losses = methods.STEPS[self.config.method](learner, labeled, unlabeled, rng)
@@ -220,7 +221,6 @@ class Training:
         if progress.phase == 0 and len(self.names) > 1:
             self.first = copy_weights(learner.student)
             learner.teacher.load_state_dict(learner.student.state_dict())
-            self.optimizer = create_optimizer(learner.student, self.config)
         progress.phase, progress.step, progress.step_seconds = progress.phase + 1, 0, []
         self.recent = []
         self.save()

@@ -45,12 +45,13 @@ def test_training_moves_statistics_of_the_heads_only(network: SegmentationNetwor
     assert not any(key.startswith("encoder.") for key in moved)
 
 
-def test_frozen_statistics_never_move_and_training_resumes(network: SegmentationNetwork) -> None:
-    network.train()
+def test_fixed_statistics_never_move_and_training_resumes(network: SegmentationNetwork) -> None:
+    network.train_with_fixed_statistics()
     before = _statistics(network)
-    with network.frozen_statistics():
-        network.forward_both(torch.randn(2, 3, 64, 64))
+    network.forward_both(torch.randn(2, 3, 64, 64))
+    assert network.training
     assert not _moved(network, before)
+    network.train()
     network(torch.randn(2, 3, 64, 64))
     assert _moved(network, before)
 
