@@ -77,7 +77,7 @@ def run(data: Path, method: str, seed: int, minutes: float) -> dict[str, Any]:
         "minutes": minutes,
         **provenance(seed),
         "steps": trained["steps"],
-        "kept": trained["metrics"].get("kept"),
+        "kept": trained["kept"],
         "proposed": proposed,
         "exported": {key: exported[key] for key in ("images", "instances")},
         **{key: scores[key] for key in (*KEYS, "seconds_per_image")},

@@ -21,7 +21,7 @@ POLL_SECONDS = 2.0
 TAIL = 400
 HISTORY = 30
 METHODS = (
-    ("U2PL (recommended)", "u2pl"),
+    ("U2PL", "u2pl"),
     ("CutMix", "cutmix"),
     ("Mean teacher", "mean_teacher"),
     ("Labeled images only", "supervised"),
