@@ -124,7 +124,7 @@ def test_file_names_are_relative_to_the_root_or_the_common_folder(tmp_path: Path
     target = tmp_path / "out.json"
     paths = ["/herd/a/1.jpg", "/herd/b/1.jpg"]
     assert names_of(target, paths, None) == ["a/1.jpg", "b/1.jpg"]
-    assert names_of(target, paths, "/") == ["farm/a/1.jpg", "farm/b/1.jpg"]
+    assert names_of(target, paths, "/") == ["herd/a/1.jpg", "herd/b/1.jpg"]
     assert names_of(target, ["/herd/a/1.jpg", "/mill/2.jpg"], "/herd") == ["a/1.jpg", "2.jpg"]
     with pytest.raises(DataError, match=r"1\.jpg"):
         names_of(target, paths, "/elsewhere")
