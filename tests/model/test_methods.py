@@ -1,0 +1,139 @@
+"""One step of each method: which losses come out, what they move, and what they leave alone."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from model import methods
+from model.config import IGNORE, TrainConfig
+from model.dataset import LabeledBatch, UnlabeledBatch
+from model.methods import Learner
+from model.training_setup import create_learner
+
+CONFIG = TrainConfig(
+    crop=64, decoder_channels=8, representation_channels=4, bank=40, quota=20, confidence=0.0
+)
+
+
+@pytest.fixture
+def learner() -> Learner:
+    made = create_learner(CONFIG, 1, torch.device("cpu"))
+    made.student.train_with_fixed_statistics()
+    return made
+
+
+@pytest.fixture
+def labeled() -> LabeledBatch:
+    generator = torch.Generator().manual_seed(1)
+    label = torch.zeros(2, 64, 64, dtype=torch.long)
+    label[:, :32], label[:, 60:] = 1, IGNORE
+    return LabeledBatch(torch.randn(2, 3, 64, 64, generator=generator), label)
+
+
+@pytest.fixture
+def unlabeled() -> UnlabeledBatch:
+    generator = torch.Generator().manual_seed(2)
+    weak = torch.randn(2, 3, 64, 64, generator=generator)
+    return UnlabeledBatch(weak, weak * 0.9, torch.ones(2, 64, 64, dtype=torch.bool))
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def state(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {key: value.clone() for key, value in network.state_dict().items()}
+
+
+@pytest.mark.parametrize("name", sorted(methods.STEPS))
+def test_a_step_teaches_the_student_and_moves_neither_teacher_nor_statistics(
+    name: str, learner: Learner, labeled: LabeledBatch, unlabeled: UnlabeledBatch
+) -> None:
+    before, teacher = state(learner.student), state(learner.teacher)
+    losses = methods.STEPS[name](learner, labeled, unlabeled, rng())
+    losses.total.backward()
+    expected = losses.supervised + CONFIG.lambda_u * losses.unsupervised
+    expected += CONFIG.lambda_c * losses.contrastive
+    assert losses.total.item() == pytest.approx(expected, rel=1e-4)
+    assert losses.unsupervised > 0
+    assert 0 < losses.reliable <= 1
+    assert all(torch.equal(value, before[key]) for key, value in state(learner.student).items())
+    assert all(torch.equal(value, teacher[key]) for key, value in state(learner.teacher).items())
+    gradients = [p.grad for p in learner.student.parameters() if p.grad is not None]
+    assert all(torch.isfinite(gradient).all() for gradient in gradients)
+    assert all(p.grad is None for p in learner.teacher.parameters())
+
+
+def test_the_representation_head_learns_in_u2pl_alone(
+    learner: Learner, labeled: LabeledBatch, unlabeled: UnlabeledBatch
+) -> None:
+    head = list(learner.student.representation.parameters())
+    methods.cutmix(learner, labeled, unlabeled, rng()).total.backward()
+    assert all(p.grad is None for p in head)
+    assert learner.banks.counts == [0, 0]
+    losses = methods.u2pl(learner, labeled, unlabeled, rng())
+    losses.total.backward()
+    assert losses.contrastive > 0
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in head[-2:])
+    assert all(0 < count <= CONFIG.quota for count in learner.banks.counts)
+
+
+@pytest.mark.parametrize("name", sorted(methods.STEPS))
+def test_without_a_valid_unlabeled_pixel_the_labeled_ones_still_teach(
+    name: str, learner: Learner, labeled: LabeledBatch, unlabeled: UnlabeledBatch
+) -> None:
+    nowhere = UnlabeledBatch(unlabeled.weak, unlabeled.strong, torch.zeros_like(unlabeled.valid))
+    losses = methods.STEPS[name](learner, labeled, nowhere, rng())
+    losses.total.backward()
+    assert losses.supervised > 0
+    assert (losses.unsupervised, losses.reliable) == (0.0, 0.0)
+    assert torch.isfinite(losses.total)
+
+
+def test_wholly_ignored_labels_give_a_finite_zero(learner: Learner, labeled: LabeledBatch) -> None:
+    ignored = LabeledBatch(labeled.image, torch.full_like(labeled.label, IGNORE))
+    losses = methods.supervised(learner, ignored)
+    losses.total.backward()
+    assert losses.supervised == 0.0
+
+
+def test_the_unsupervised_loss_is_a_mean_over_all_valid_pixels(learner: Learner) -> None:
+    """A quarter of the pixels has a pseudo-label, so even logits give a quarter of ln 2."""
+    target = torch.full((1, 64, 64), IGNORE)
+    target[:, :16] = 1
+    losses = methods.StepLosses(torch.zeros(()), 0.0)
+    valid = torch.ones(1, 64, 64, dtype=torch.bool)
+    methods._with_unsupervised(learner, losses, torch.zeros(1, 2, 16, 16), target, valid)
+    assert losses.unsupervised == pytest.approx(math.log(2) / 4, rel=1e-5)
+    assert losses.reliable == pytest.approx(0.25)
+
+
+def test_the_teacher_answers_in_eval_mode_with_probabilities(learner: Learner) -> None:
+    learner.teacher.train()
+    image = torch.randn(2, 3, 64, 64)
+    first, second = methods.ask(learner.teacher, image), methods.ask(learner.teacher, image)
+    assert torch.equal(first.probability, second.probability)  # no dropout
+    torch.testing.assert_close(first.probability.sum(dim=1), torch.ones(2, 16, 16))
+    assert first.representation.shape == (2, 4, 16, 16)
+
+
+def test_the_teacher_follows_weights_and_buffers() -> None:
+    teacher, student = torch.nn.BatchNorm2d(2), torch.nn.BatchNorm2d(2)
+    with torch.no_grad():
+        student.weight.fill_(3.0)
+    student.running_mean = torch.full((2,), 2.0)
+    student.num_batches_tracked = torch.tensor(7)
+    methods.move_teacher(teacher, student, 0.75)
+    moved = teacher.state_dict()
+    assert moved["weight"].tolist() == pytest.approx([1.5, 1.5])
+    assert moved["running_mean"].tolist() == pytest.approx([0.5, 0.5])
+    assert int(moved["num_batches_tracked"]) == 7
+
+
+def test_the_first_update_copies_and_later_ones_average() -> None:
+    decays = [methods.ema_decay(step, 0.99) for step in (0, 1, 3, 10_000)]
+    assert decays == pytest.approx([0.0, 0.5, 0.75, 0.99])
