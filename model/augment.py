@@ -54,14 +54,22 @@ def weak_view(image: Image, labels: Labels, window: Window, crop: int) -> tuple[
     return np.asarray(pixels, np.uint8), np.asarray(truth, np.uint8)
 
 
-def strong_view(image: Image, rng: np.random.Generator) -> Image:
-    """Color jitter (p .8), greyscale (p .2) and Gaussian blur (p .5); nothing moves."""
+def strong_view(
+    image: Image, rng: np.random.Generator, jitter: float, grey: float, blur: float
+) -> Image:
+    """Other colors, nothing moves; with three zeros the image itself.
+
+    Args:
+        jitter: strength of the color jitter that four of five views get; 1 = by up to a half.
+        grey: share of views without color.
+        blur: share of views with a Gaussian blur, sigma 0.3 to 2 pixels.
+    """
     pixels = image.astype(np.float32)
-    if rng.random() < 0.8:
-        pixels = _jitter(pixels, rng)
-    if rng.random() < 0.2:
+    if jitter and rng.random() < 0.8:
+        pixels = _jitter(pixels, rng, jitter)
+    if rng.random() < grey:
         pixels = np.repeat((pixels @ _LUMA)[..., None], 3, axis=2)
-    if rng.random() < 0.5:
+    if rng.random() < blur:
         pixels = np.asarray(cv2.GaussianBlur(pixels, (0, 0), rng.uniform(0.3, 2.0)))
     return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
 
@@ -74,7 +82,7 @@ def light_jitter(image: Image, rng: np.random.Generator) -> Image:
 
 
 def _jitter(
-    pixels: NDArray[np.float32], rng: np.random.Generator, strength: float = 1.0
+    pixels: NDArray[np.float32], rng: np.random.Generator, strength: float
 ) -> NDArray[np.float32]:
     """Brightness, contrast and saturation by up to half, hue by shifted channel gains."""
     bright, contrast, saturation = 1.0 + strength * rng.uniform(-0.5, 0.5, 3)

@@ -63,13 +63,15 @@ class TrainConfig:
     autocast: bool = False  # half precision where the device has it
     lr_encoder: float = 3e-4  # AdamW, first phase
     lr_heads: float = 2e-3  # AdamW, decoder and heads
-    lr_second: float = 0.2  # factor on both rates in the second phase
     weight_decay: float = 1e-4
-    power: float = 0.9  # of the poly decay
-    first_share: float = 0.7  # share of the steps (or time) that the supervised phase gets
+    power: float = 0.9  # of the poly decay over both phases
+    first_share: float = 0.5  # share of the steps (or time) that the supervised phase gets
     animal_share: float = 0.67  # share of labeled crops placed on an animal
     scale_low: float = 0.6  # zoom of the weak view: lowest
     scale_high: float = 1.7  # zoom of the weak view: highest
+    jitter: float = 0.0  # strength of the strong view's color jitter; 1 = by up to a half
+    grey: float = 0.0  # share of strong views without color
+    blur: float = 0.0  # share of strong views that are blurred
     ema: float = 0.99  # m of the teacher, reached after a warm-up
     alpha_0: float = 0.20  # unreliable share when the second phase starts   (Eq. 7)
     confidence: float = 0.95  # pseudo-labels below it teach nothing; 0 switches it off

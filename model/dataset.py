@@ -174,17 +174,18 @@ class Crops:
 
     def unlabeled(self, step: int) -> UnlabeledBatch:
         """`batch_unlabeled` crops in two views."""
+        config = self.config
         weak, strong, valid = [], [], []
-        for k in range(self.config.batch_unlabeled):
-            rng = np.random.default_rng((self.config.seed, UNLABELED, step, k))
-            pool, size = self.images.unlabeled, self.config.batch_unlabeled
+        for k in range(config.batch_unlabeled):
+            rng = np.random.default_rng((config.seed, UNLABELED, step, k))
+            pool, size = self.images.unlabeled, config.batch_unlabeled
             record = self._turn(pool, UNLABELED, step, k, size)
             pixels, labels = self.frames.get(record)
             ground = (labels == IGNORE).astype(np.uint8)
             window = self._window(record, (0, 0, record.width, record.height), rng)
-            pixels, ground = weak_view(pixels, ground, window, self.config.crop)
+            pixels, ground = weak_view(pixels, ground, window, config.crop)
             weak.append(pixels)
-            strong.append(strong_view(pixels, rng))
+            strong.append(strong_view(pixels, rng, config.jitter, config.grey, config.blur))
             valid.append(ground == 1)  # padding is 255
         return UnlabeledBatch(
             to_tensor(weak, self.mean, self.std),

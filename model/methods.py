@@ -68,6 +68,7 @@ class Opinion:
 
 def supervised(learner: Learner, labeled: LabeledBatch) -> StepLosses:
     """L_s alone (Eq. 2)."""
+    learner.student.train()
     loss = pseudo_labels.pixel_loss(
         _upsample(learner.student(labeled.image), labeled.label), labeled.label
     )
@@ -92,10 +93,12 @@ def _consistency(
     learner: Learner, labeled: LabeledBatch, unlabeled: UnlabeledBatch, mix: CutMix
 ) -> StepLosses:
     losses = supervised(learner, labeled)
+    measure(learner.teacher, labeled.image)
     opinion = ask(learner.teacher, unlabeled.weak)
     p = _upsample(opinion.probability, unlabeled.valid)
     target = torch.where(unlabeled.valid, p.argmax(dim=1), IGNORE)
     target = mix.apply(pseudo_labels.confident(target, p, learner.config.confidence))
+    learner.student.train_with_fixed_statistics()
     logits = learner.student(mix.apply(unlabeled.strong))
     return _with_unsupervised(learner, losses, logits, target, mix.apply(unlabeled.valid))
 
@@ -106,11 +109,13 @@ def u2pl(
     """L_s + lambda_u L_u + lambda_c L_c (Eq. 1).
 
     The teacher sees un-mixed weak views, once, in eval mode; its answers are mixed like the pixels.
+    Labeled crops alone move the batch statistics of both networks (docs/decisions/0009).
     """
     config, mix = learner.config, _mix(unlabeled, rng)
     alpha = pseudo_labels.alpha_at(learner.progress, config.alpha_0)
-    sure, unsure = ask(learner.teacher, labeled.image), ask(learner.teacher, unlabeled.weak)
+    sure, unsure = measure(learner.teacher, labeled.image), ask(learner.teacher, unlabeled.weak)
 
+    learner.student.train()
     logits, z_l = learner.student.forward_both(labeled.image)
     loss = pseudo_labels.pixel_loss(_upsample(logits, labeled.label), labeled.label)
     losses = StepLosses(loss, float(loss.detach()))
@@ -118,6 +123,7 @@ def u2pl(
     p = _upsample(unsure.probability, unlabeled.valid)
     parts = pseudo_labels.partition(p, unlabeled.valid, alpha)
     target = mix.apply(pseudo_labels.confident(parts.label, p, config.confidence))
+    learner.student.train_with_fixed_statistics()
     logits, z_u = learner.student.forward_both(mix.apply(unlabeled.strong))
     losses = _with_unsupervised(learner, losses, logits, target, mix.apply(unlabeled.valid))
 
@@ -144,23 +150,29 @@ STEPS: dict[str, Step] = {"mean_teacher": mean_teacher, "cutmix": cutmix, "u2pl"
 def ask(teacher: SegmentationNetwork, images: Tensor) -> Opinion:
     """p and z of the teacher in eval mode, float32."""
     teacher.eval()
+    return _opinion(teacher, images)
+
+
+@torch.no_grad()
+def measure(teacher: SegmentationNetwork, images: Tensor) -> Opinion:
+    """As `ask` of labeled crops, with their batch statistics, which move the teacher's own."""
+    teacher.eval_with_moving_statistics()
+    return _opinion(teacher, images)
+
+
+def _opinion(teacher: SegmentationNetwork, images: Tensor) -> Opinion:
     logits, z = teacher.forward_both(images)
     return Opinion(logits.float().softmax(dim=1), z.float())
 
 
 @torch.no_grad()
 def move_teacher(teacher: torch.nn.Module, student: torch.nn.Module, decay: float) -> None:
-    """theta_t <- m theta_t + (1 - m) theta_s, batch statistics included.
+    """theta_t <- m theta_t + (1 - m) theta_s; buffers stay, `measure` keeps them.
 
-    Published code leaves the statistics out; a teacher whose weights and statistics do not belong
-    together is useless for its first hundred steps.
+    Batch statistics averaged over steps belong to none of the networks they were measured in.
     """
-    current = student.state_dict()
-    for name, value in teacher.state_dict().items():
-        if value.is_floating_point():
-            value.lerp_(current[name], 1.0 - decay)
-        else:
-            value.copy_(current[name])
+    for ours, theirs in zip(teacher.parameters(), student.parameters(), strict=True):
+        ours.lerp_(theirs, 1.0 - decay)
 
 
 def ema_decay(step: int, final: float) -> float:

@@ -70,10 +70,21 @@ class SegmentationNetwork(nn.Module):
     def train_with_fixed_statistics(self) -> None:
         """Training mode in which no batch statistics move, those of the heads neither.
 
-        Weights averaged over the steps of a phase only fit statistics that stay the same.
+        For crops that must not shape them: unlabeled and mixed ones.
         """
         self.train()
         _freeze_statistics(self)
+
+    def eval_with_moving_statistics(self) -> None:
+        """Eval mode, without dropout, in which the batch statistics of the heads follow the crops.
+
+        How an averaged network gets statistics of its own: averaged ones belong to no network.
+        """
+        self.eval()
+        for child in self.modules():
+            if isinstance(child, nn.modules.batchnorm._BatchNorm):
+                child.train()
+        _freeze_statistics(self.encoder)
 
     def parameter_groups(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
         """Encoder's parameters, and all others."""

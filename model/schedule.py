@@ -17,9 +17,22 @@ SETTLED = 2 / 3  # of a phase; afterwards it is never lengthened, so the rates c
 FINISH_SECONDS = 8.0  # export and writing, on a slow machine
 
 
-def poly(step: int, steps: int, power: float) -> float:
-    """Factor on the learning rate at `step` (from 0) of `steps`: (1 - step / steps) ** power."""
-    return max(0.0, 1.0 - step / max(steps, 1)) ** power
+def poly(share: float, power: float) -> float:
+    """Factor on the learning rate after a `share` in [0, 1] of the job: (1 - share) ** power."""
+    return max(0.0, 1.0 - share) ** power
+
+
+def share(phase: int, count: int, step: int, length: int, first_share: float) -> float:
+    """Share of the job's time, in [0, 1], that is over at `step` (from 0) of a phase.
+
+    One schedule spans both phases: rates that start anew undo what the first phase learned.
+
+    Args:
+        phase: its index among `count` phases.
+        length: steps of the phase, 0 = not known yet, which counts as its beginning.
+    """
+    begin, end = (0.0, 1.0) if count == 1 else ((0.0, first_share), (first_share, 1.0))[phase]
+    return begin + (end - begin) * (min(step / length, 1.0) if length else 0.0)
 
 
 def phases(config: TrainConfig, unlabeled: bool) -> tuple[str, ...]:

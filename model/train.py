@@ -107,10 +107,8 @@ class Training:
         self._set_rates()
         with self._autocast():
             if unlabeled is None:
-                learner.student.train()
                 losses = methods.supervised(learner, labeled)
             else:
-                learner.student.train_with_fixed_statistics()
                 learner.progress = progress.step / max(progress.lengths[progress.phase], 1)
                 rng = np.random.default_rng((self.config.seed, 9, progress.step))
                 losses = methods.STEPS[self.config.method](learner, labeled, unlabeled, rng)
@@ -148,12 +146,13 @@ class Training:
         return 0 < length <= self.progress.step
 
     def _set_rates(self) -> None:
-        """Poly decay within the phase; full rate until its length is known."""
+        """Poly decay over the whole job; the rate stands still until a phase's length is known."""
         progress, config = self.progress, self.config
         length = progress.lengths[progress.phase]
-        factor = schedule.poly(progress.step, length, config.power) if length else 1.0
-        if progress.phase:
-            factor *= config.lr_second
+        share = schedule.share(
+            progress.phase, len(self.names), progress.step, length, config.first_share
+        )
+        factor = schedule.poly(share, config.power)
         rates = (config.lr_encoder, config.lr_heads)
         for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * factor

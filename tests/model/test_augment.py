@@ -45,12 +45,19 @@ def test_outside_of_the_image_is_255_and_nothing_else_is(flip: bool) -> None:
 
 def test_strong_views_change_colors_and_are_seeded() -> None:
     image, _ = picture()
-    views = [augment.strong_view(image, np.random.default_rng(s)) for s in (1, 1, 2)]
+    views = [augment.strong_view(image, np.random.default_rng(s), 1, 0.2, 0.5) for s in (1, 1, 2)]
     assert views[0].dtype == np.uint8
     assert views[0].shape == image.shape
     np.testing.assert_array_equal(views[0], views[1])
     assert (views[0] != views[2]).any()
     assert (views[2] != image).any()
+
+
+def test_a_strong_view_without_extras_is_the_image() -> None:
+    image, _ = picture()
+    np.testing.assert_array_equal(
+        augment.strong_view(image, np.random.default_rng(0), 0, 0, 0), image
+    )
 
 
 def test_light_jitter_keeps_the_picture_recognizable() -> None:

@@ -21,9 +21,7 @@ CONFIG = TrainConfig(
 
 @pytest.fixture
 def learner() -> Learner:
-    made = create_learner(CONFIG, 1, torch.device("cpu"))
-    made.student.train_with_fixed_statistics()
-    return made
+    return create_learner(CONFIG, 1, torch.device("cpu"))
 
 
 @pytest.fixture
@@ -49,11 +47,23 @@ def state(network: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {key: value.clone() for key, value in network.state_dict().items()}
 
 
+def statistics(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {key: value for key, value in state(network).items() if "running" in key}
+
+
+def weights(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {key: value.detach().clone() for key, value in network.named_parameters()}
+
+
+def equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(value, b[key]) for key, value in a.items())
+
+
 @pytest.mark.parametrize("name", sorted(methods.STEPS))
-def test_a_step_teaches_the_student_and_moves_neither_teacher_nor_statistics(
+def test_a_step_gives_losses_and_leaves_the_weights_to_the_optimizer(
     name: str, learner: Learner, labeled: LabeledBatch, unlabeled: UnlabeledBatch
 ) -> None:
-    before, teacher = state(learner.student), state(learner.teacher)
+    before, teacher = weights(learner.student), weights(learner.teacher)
     losses = methods.STEPS[name](learner, labeled, unlabeled, rng())
     losses.total.backward()
     expected = losses.supervised + CONFIG.lambda_u * losses.unsupervised
@@ -61,11 +71,29 @@ def test_a_step_teaches_the_student_and_moves_neither_teacher_nor_statistics(
     assert losses.total.item() == pytest.approx(expected, rel=1e-4)
     assert losses.unsupervised > 0
     assert 0 < losses.reliable <= 1
-    assert all(torch.equal(value, before[key]) for key, value in state(learner.student).items())
-    assert all(torch.equal(value, teacher[key]) for key, value in state(learner.teacher).items())
+    assert equal(weights(learner.student), before)
+    assert equal(weights(learner.teacher), teacher)
     gradients = [p.grad for p in learner.student.parameters() if p.grad is not None]
     assert all(torch.isfinite(gradient).all() for gradient in gradients)
     assert all(p.grad is None for p in learner.teacher.parameters())
+
+
+@pytest.mark.parametrize("name", sorted(methods.STEPS))
+def test_labeled_crops_alone_move_the_batch_statistics(
+    name: str, learner: Learner, labeled: LabeledBatch, unlabeled: UnlabeledBatch
+) -> None:
+    other = UnlabeledBatch(unlabeled.weak + 3, unlabeled.strong * 5, unlabeled.valid)
+    start = [state(network) for network in (learner.student, learner.teacher)]
+    found = []
+    for batch in (unlabeled, other):
+        learner.student.load_state_dict(start[0])
+        learner.teacher.load_state_dict(start[1])
+        torch.manual_seed(5)  # dropout comes before some of the statistics
+        methods.STEPS[name](learner, labeled, batch, rng())
+        found.append([statistics(network) for network in (learner.student, learner.teacher)])
+    for k in (0, 1):
+        assert equal(found[0][k], found[1][k])
+        assert not equal(found[0][k], start[k])
 
 
 def test_the_representation_head_learns_in_u2pl_alone(
@@ -121,17 +149,26 @@ def test_the_teacher_answers_in_eval_mode_with_probabilities(learner: Learner) -
     assert first.representation.shape == (2, 4, 16, 16)
 
 
-def test_the_teacher_follows_weights_and_buffers() -> None:
+def test_the_teacher_measures_its_own_statistics_without_dropout(learner: Learner) -> None:
+    image = torch.randn(2, 3, 64, 64)
+    before = statistics(learner.teacher)
+    first, second = methods.measure(learner.teacher, image), methods.measure(learner.teacher, image)
+    assert torch.equal(first.probability, second.probability)
+    after = statistics(learner.teacher)
+    moved = {key for key in before if not torch.equal(before[key], after[key])}
+    assert moved
+    assert not any(key.startswith("encoder.") for key in moved)
+
+
+def test_the_teacher_follows_weights_and_keeps_its_statistics() -> None:
     teacher, student = torch.nn.BatchNorm2d(2), torch.nn.BatchNorm2d(2)
     with torch.no_grad():
         student.weight.fill_(3.0)
     student.running_mean = torch.full((2,), 2.0)
-    student.num_batches_tracked = torch.tensor(7)
     methods.move_teacher(teacher, student, 0.75)
     moved = teacher.state_dict()
     assert moved["weight"].tolist() == pytest.approx([1.5, 1.5])
-    assert moved["running_mean"].tolist() == pytest.approx([0.5, 0.5])
-    assert int(moved["num_batches_tracked"]) == 7
+    assert moved["running_mean"].tolist() == [0.0, 0.0]
 
 
 def test_the_first_update_copies_and_later_ones_average() -> None:

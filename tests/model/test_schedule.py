@@ -18,13 +18,22 @@ def test_poly_and_ema_follow_the_published_schedules() -> None:
         pytest.skip(f"schedules.npz is missing (looked in {SHARED})")
     with np.load(file) as stored:
         rates, decays = stored["lr"], stored["ema"]
-    np.testing.assert_allclose([1e-3 * schedule.poly(k, 20, 0.9) for k in range(20)], rates)
+    np.testing.assert_allclose([1e-3 * schedule.poly(k / 20, 0.9) for k in range(20)], rates)
     ours = [methods.ema_decay(k, 0.99) for k in range(len(decays))]
     np.testing.assert_allclose(ours, decays, atol=1e-12)
 
 
+def test_one_schedule_spans_both_phases() -> None:
+    first = [schedule.share(0, 2, step, 10, 0.4) for step in range(10)]
+    second = [schedule.share(1, 2, step, 6, 0.4) for step in range(7)]
+    assert first == pytest.approx([0.04 * step for step in range(10)])
+    assert second == pytest.approx([0.4 + 0.1 * step for step in range(7)])
+    assert schedule.share(1, 2, 3, 0, 0.4) == 0.4  # length not known yet
+    assert schedule.share(0, 1, 5, 10, 0.4) == 0.5
+
+
 def test_poly_starts_at_one_and_never_goes_below_zero() -> None:
-    values = [schedule.poly(k, 4, 0.9) for k in range(6)]
+    values = [schedule.poly(k / 4, 0.9) for k in range(6)]
     assert values[0] == 1.0
     assert values == sorted(values, reverse=True)
     assert values[4:] == [0.0, 0.0]
