@@ -22,6 +22,17 @@ def commit() -> str:
         return "unknown"
 
 
+def tree(folder: str) -> str:
+    """Short hash of a folder's committed content, ``unknown`` outside git.
+
+    Two checkouts with the same hash have the same code there, whatever else changed.
+    """
+    try:
+        return _git("rev-parse", "--short", f"HEAD:{folder}")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
 def provenance(seed: int) -> dict[str, Any]:
     """The facts a figure is worthless without."""
     import torch

@@ -3,7 +3,8 @@
 Everything goes through the command line a user has: import, train --wait, propose --all,
 export --from proposals, evaluate on the later frames of the same flight (the `test` block).
 Figures are within one flight: they say nothing about another camera. Each finished run is appended
-to the results file at once; started again, the study goes on where it stopped.
+to the results file at once; started again, the study goes on where it stopped. A run belongs to the
+state of `model/` it was made with: after a change there, the study begins anew.
 
     python -m benchmarks.within_flight --data ../shared/data --minutes 5
 """
@@ -20,7 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import ROOT, append, provenance, records
+from benchmarks.common import ROOT, append, provenance, records, tree
 
 FOLDER = "cattle_drone_yak"
 LABELED = 5
@@ -30,13 +31,19 @@ KEYS = ("iou", "boundary_iou", "ap50", "pq", "count_mae", "error_auroc", "error_
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
-    done = {(r["method"], r["seed"], r["minutes"]) for r in records(options.out)}
+    done = {(r["method"], r["seed"]) for r in finished(options.out, options.minutes)}
     for seed in options.seeds:
         for method in METHODS:
-            if (method, seed, options.minutes) not in done:
+            if (method, seed) not in done:
                 append(options.out, run(options.data, method, seed, options.minutes))
-    print_table([r for r in records(options.out) if r["minutes"] == options.minutes])
+    print_table(finished(options.out, options.minutes))
     return 0
+
+
+def finished(out: Path, minutes: float) -> list[dict[str, Any]]:
+    """The records of runs of this length by the model code of this checkout."""
+    now = tree("model")
+    return [r for r in records(out) if r["minutes"] == minutes and r.get("model") == now]
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -75,6 +82,7 @@ def run(data: Path, method: str, seed: int, minutes: float) -> dict[str, Any]:
         "study": "within_flight",
         "method": method,
         "minutes": minutes,
+        "model": tree("model"),
         **provenance(seed),
         "steps": trained["steps"],
         "kept": trained["kept"],
