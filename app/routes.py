@@ -24,6 +24,7 @@ from app.context import Context
 from app.heatmap import heat_png
 from app.workflow import documents
 from app.workflow.client import base_of_client
+from app.workflow.documents import StaleError
 from data_io import images
 from data_io.errors import ConflictError, DataError, StoreError
 from data_io.types import ImageRecord, Job
@@ -122,7 +123,7 @@ def _lists(context: Context) -> APIRouter:
 
     @routes.get("/jobs/{job}/log")
     def job_log(job: str, tail: int = 200) -> dict[str, Any]:
-        found = jobs.find(store, job)
+        found = store.job(job)
         lines = jobs.read_log(store, found, max(1, min(tail, 5000)))
         return {"job": job_row(found), "lines": lines}
 
@@ -179,6 +180,10 @@ def add_errors(app: FastAPI) -> None:
     def bad_data(request: Request, error: DataError) -> JSONResponse:
         missing = "is not in this project" in error.why or "project has no such" in error.why
         return _answer(404 if missing else 400, error)
+
+    @app.exception_handler(StaleError)
+    def stale(request: Request, error: StaleError) -> JSONResponse:
+        return _answer(409, error, stale=True)
 
     @app.exception_handler(ConflictError)
     def conflict(request: Request, error: ConflictError) -> JSONResponse:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
+import math
 import os
 import secrets
 import socket
@@ -26,14 +27,15 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.login import LOGIN_PATH, login_page
 from data_io.errors import DataError
 
 MAX_UPLOAD_BYTES = 200 * 2**20  # one uploaded file
 MAX_REQUEST_BYTES = 2 * 2**30  # one request of Gradio's upload route: several files
 MAX_JSON_BYTES = 32 * 2**20  # one request of our own routes
 SESSION_SECONDS = 30 * 24 * 3600
+RENEW_SECONDS = 24 * 3600  # age from which opening the page renews the session
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-LOGIN_PATH = "/enter"  # /login belongs to Gradio
 HEALTH_PATH = "/healthz"
 ATTEMPTS, ATTEMPT_WINDOW = 10, 60.0
 
@@ -157,13 +159,13 @@ class Sessions:
         body = f"{int(time.time())}.{secrets.token_urlsafe(12)}"
         return f"{body}.{self._sign(body)}"
 
-    def valid(self, value: str) -> bool:
-        """Whether this server issued `value` and it has not run out."""
+    def age(self, value: str) -> float:
+        """Seconds since this server issued `value`; infinite where it did not or has run out."""
         body, _, signature = value.rpartition(".")
         if not hmac.compare_digest(signature.encode(), self._sign(body).encode()):
-            return False
-        stamp = body.partition(".")[0]
-        return stamp.isdigit() and time.time() - int(stamp) < SESSION_SECONDS
+            return math.inf
+        age = time.time() - int(body.partition(".")[0])
+        return age if age < SESSION_SECONDS else math.inf
 
     def _sign(self, body: str) -> str:
         return hmac.new(self._key, body.encode(), hashlib.sha256).hexdigest()
@@ -222,14 +224,17 @@ class SecurityMiddleware:
         headers = Headers(scope=scope)
         refusal = self._foreign(headers)
         if scope["type"] == "websocket":
-            if refusal or not self._has_session(headers):
+            if refusal or self._session_age(headers) == math.inf:
                 await send({"type": "websocket.close", "code": 1008})
             else:
                 await self.app(scope, receive, send)
             return
         guarded = _with_headers(send, _cache_control(scope["path"]))
-        if refusal is None and not self._has_session(headers):
+        age = self._session_age(headers)
+        if refusal is None and age == math.inf:
             refusal = await self._enter(scope, headers, receive)
+        elif RENEW_SECONDS < age < math.inf and _opens_page(scope):
+            scope["herdmark.cookie"] = self._cookie(scope)
         if refusal is None:
             refusal = _refuse_request(scope, headers)
         if refusal is not None:
@@ -266,13 +271,13 @@ class SecurityMiddleware:
         # Rebinding needs a name, so on an open server an address literal is as good as its own.
         return address is not None and (address.is_loopback or self.any_address)
 
-    def _has_session(self, headers: Headers) -> bool:
+    def _session_age(self, headers: Headers) -> float:
         try:
             jar: SimpleCookie = SimpleCookie(headers.get("cookie", ""))
         except CookieError:
-            return False
+            return math.inf
         morsel = jar.get(self.sessions.cookie)
-        return morsel is not None and self.sessions.valid(morsel.value)
+        return math.inf if morsel is None else self.sessions.age(morsel.value)
 
     async def _enter(self, scope: Scope, headers: Headers, receive: Receive) -> Response | None:
         """What a visitor without a session gets; None lets the request pass."""
@@ -280,7 +285,7 @@ class SecurityMiddleware:
         if path == HEALTH_PATH:
             return JSONResponse({"ok": True})
         if self.token is None:
-            if path == "/" and method in {"GET", "HEAD"}:
+            if _opens_page(scope):
                 scope["herdmark.cookie"] = self._cookie(scope)
                 return None
         elif path == LOGIN_PATH and method == "POST":
@@ -288,7 +293,7 @@ class SecurityMiddleware:
             return self._login(scope, form.get("token", [""])[0])
         elif path in {"/", LOGIN_PATH} and method == "GET":
             given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
-            return self._login(scope, given) if given else HTMLResponse(_login_page(), 401)
+            return self._login(scope, given) if given else HTMLResponse(login_page(), 401)
         return _sentence(401, "this needs a session; open the start page first.")
 
     def _login(self, scope: Scope, given: str) -> Response:
@@ -296,10 +301,10 @@ class SecurityMiddleware:
         while self._failures and now - self._failures[0] > ATTEMPT_WINDOW:
             self._failures.popleft()
         if len(self._failures) >= ATTEMPTS:
-            return HTMLResponse(_login_page("Too many attempts. Wait a minute."), 429)
+            return HTMLResponse(login_page("Too many attempts. Wait a minute."), 429)
         if not hmac.compare_digest(given.strip().encode(), (self.token or "").encode()):
             self._failures.append(now)
-            return HTMLResponse(_login_page("That is not the token."), 401)
+            return HTMLResponse(login_page("That is not the token."), 401)
         answer = RedirectResponse("./", 303)
         answer.headers["set-cookie"] = self._cookie(scope)
         return answer
@@ -328,6 +333,10 @@ class SecurityMiddleware:
             return message
 
         await self.app(scope, counted, _with_cookie(send, scope.get("herdmark.cookie")))
+
+
+def _opens_page(scope: Scope) -> bool:
+    return scope["path"] == "/" and scope["method"] in {"GET", "HEAD"}
 
 
 def _refuse_request(scope: Scope, headers: Headers) -> Response | None:
@@ -380,20 +389,3 @@ def _with_cookie(send: Send, cookie: str | None) -> Send:
         await send(message)
 
     return wrapped
-
-
-def _login_page(problem: str = "") -> str:
-    note = f'<p role="alert">{problem}</p>' if problem else ""
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Herdmark</title>'
-        '<meta name="viewport" content="width=device-width"><style>'
-        "body{font:16px system-ui,sans-serif;display:grid;place-items:center;min-height:90vh;"
-        "background:#f3f5f4;color:#1d2522}form{background:#fff;padding:2rem;border-radius:8px;"
-        "border:1px solid #d5dcd8;display:grid;gap:.8rem;min-width:18rem}h1{font-size:1.2rem;"
-        "margin:0}input,button{font:inherit;padding:.5rem;border-radius:5px;border:1px solid #9aa}"
-        "button{background:#1f6f54;color:#fff;border:0}p{color:#8f2d1b;margin:0}</style>"
-        f'<form method="post" action="{LOGIN_PATH[1:]}"><h1>Herdmark</h1>{note}'
-        '<label for="token">Token of this server</label>'
-        '<input id="token" name="token" type="password" autocomplete="current-password" autofocus>'
-        "<button>Open the project</button></form></html>"
-    )

@@ -5,10 +5,11 @@ const TIMEOUT = 30000; // ms; a request that hangs must end as "will retry", not
 
 /** A request that failed. status 0 = the server was not reached. */
 export class ApiError extends Error {
-  constructor(status, message, revision = null) {
+  constructor(status, message, { revision = null, stale = false } = {}) {
     super(message);
     this.status = status;
-    this.revision = revision;
+    this.revision = revision; // the newest one, after a conflict
+    this.stale = stale; // the answer was to a proposal that another one has replaced
   }
 
   /** True when the same request may succeed later without anybody doing anything. */
@@ -20,7 +21,7 @@ export class ApiError extends Error {
 export const absolute = (url) => new URL(url, document.baseURI).href;
 
 const WORDS = {
-  401: "Session expired, reload the page.",
+  401: "The session has expired; sign in in another tab, then come back here.",
   403: "This session may not change anything; reload the page.",
   404: "The server does not know this image any more.",
   413: "The server refused it as too large.",
@@ -36,7 +37,7 @@ async function failure(response) {
   const detail = typeof said.error === "string" ? said.error : "";
   const fallback = WORDS[response.status] ?? `The server answered ${response.status}.`;
   const message = response.status === 401 ? WORDS[401] : detail || fallback;
-  return new ApiError(response.status, message, said.revision ?? null);
+  return new ApiError(response.status, message, said);
 }
 
 async function request(url, options = {}) {
@@ -73,8 +74,10 @@ export const getDocument = (url, signal) => request(url, { signal, cache: "no-st
 export const putDocument = (id, revision, body) => write("PUT", documentUrl(id), revision, body);
 
 /** Answer a region (accept, fix, skip), or the whole image when `region` is null. */
-export function postAnswer(id, revision, { region, action }, body) {
-  if (region === null) return write("POST", `${imageUrl(id)}/accept`, revision, body);
+export function postAnswer(id, revision, { region, action, version }, body) {
+  if (region === null) {
+    return write("POST", `${imageUrl(id)}/accept`, revision, { version, ...body });
+  }
   const url = `${imageUrl(id)}/regions/${encodeURIComponent(region)}`;
   return write("POST", url, revision, { action, ...body });
 }

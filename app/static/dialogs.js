@@ -51,7 +51,9 @@ export class Dialogs {
       this.explanation,
       make("dl", {}, [
         make("dt", { text: "Keep mine" }),
-        make("dd", { text: "saves your version on top of the newest one, which stays in the history." }),
+        make("dd", {
+          text: "saves your version on top of the newest one, which stays in the history.",
+        }),
         make("dt", { text: "Take theirs" }),
         make("dd", { text: "shows the newest one; Undo brings your edits back." }),
       ]),

@@ -1,6 +1,8 @@
 // One helper to build elements. Text goes in as text, so a name can never become HTML.
 
-const PROPERTIES = new Set(["className", "type", "value", "min", "max", "step", "title", "tabIndex"]);
+const PROPERTIES = new Set([
+  "className", "type", "value", "min", "max", "step", "title", "tabIndex",
+]);
 
 /** An element with properties, attributes, `text` and children. */
 export function make(tag, options = {}, children = []) {

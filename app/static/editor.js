@@ -16,11 +16,13 @@ import { View } from "./view.js";
 
 const QUIET = new Set(["hovered", "pointer", "preview", "closing", "crosshair"]);
 
-const silent = { state() {}, saved() {}, answered() {}, conflict() {}, error() {} };
+const silent = {
+  state() {}, saved() {}, answered() {}, outdated() {}, conflict() {}, error() {},
+};
 
 // One queue a page: unsaved work outlives the component, which Gradio may unmount at any time.
 const queue = new SaveQueue(silent);
-window.addEventListener("online", () => queue.retry());
+for (const name of ["online", "focus"]) window.addEventListener(name, () => queue.retry());
 
 class Editor {
   constructor(root, { trigger, props }) {
@@ -49,6 +51,7 @@ class Editor {
     bindKeys(this, root, signal);
     watchTheme(root, signal);
     window.addEventListener("beforeunload", (event) => this.warnUnsaved(event), { signal });
+    window.addEventListener("focus", () => this.reopen(), { signal });
     this.wireQueue();
     this.refresh();
   }
@@ -103,11 +106,22 @@ class Editor {
     this.session = null;
     this.update({ picture: null, heat: null, selected: null });
     this.stage.invalidate(true);
-    this.panel.showOverlay(
-      "This image cannot be opened",
-      known ? error.message : "Something unexpected went wrong; reload the page.",
-    );
+    const unknown = "Something unexpected went wrong; reload the page.";
+    if (error.status === 401) this.panel.showExpired();
+    else this.panel.showOverlay("This image cannot be opened", known ? error.message : unknown);
     this.root.dataset.error = known ? error.status : "unexpected";
+  }
+
+  /** Open what an expired session could not: the person may have signed in meanwhile. */
+  reopen() {
+    if (this.root.dataset.error === "401") this.opener.open(this.opener.target);
+  }
+
+  /** Show the proposals that took the place of those on the screen; the edits are stored. */
+  async outdated(session) {
+    const shown = session === this.session && this.ready;
+    if (shown) await this.opener.reload();
+    this.say(`${shown ? "" : `${session.image.name}: `}New proposals arrived; look again.`, "warn");
   }
 
   // ---- navigation ----
@@ -131,7 +145,7 @@ class Editor {
     const { target } = this.opener;
     const id = await api.nextImage(target, direction);
     if (id === null || id === target) {
-      this.say(direction > 0 ? "This was the last image of the queue." : "This is the first image.");
+      this.say(`This ${direction > 0 ? "was the last image of the queue" : "is the first image"}.`);
       return;
     }
     this.opener.open(id);
@@ -290,25 +304,33 @@ class Editor {
   }
 
   saveNow() {
-    const { state, detail } = this.queue.summary();
     const stuck = [...this.queue.problems].find(([, problem]) => problem.state === "conflict");
     if (stuck) this.dialogs.showConflict(this.queue.pending(stuck[0]), null);
-    else if (state === "expired") this.say(detail, "warn");
-    else this.queue.retry();
+    else this.resume();
+  }
+
+  /** Try again what was refused for now, the opening of an image included. */
+  resume() {
+    this.queue.retry();
+    this.reopen();
   }
 
   wireQueue() {
     this.queue.on = {
       state: (summary) => {
+        const before = this.root.dataset.saveState;
         this.root.dataset.saveState = summary.state;
         this.panel.refreshSaves(summary);
-        if (summary.state === "expired") this.panel.showOverlay(summary.detail);
+        if (before === summary.state) return;
+        if (summary.state === "expired") this.panel.showExpired();
+        else if (before === "expired" && this.ready) this.panel.showOverlay("");
       },
       saved: ({ id, revision }) => this.tell("saved", { image: id, revision }),
       answered: (session, { region, action }) => {
         if (session === this.session && region !== null) this.review.answered(region, action);
         this.tell("answered", { image: session.id, region, action });
       },
+      outdated: (session) => this.outdated(session),
       conflict: (session, error) => this.dialogs.showConflict(session, error.revision),
       error: (session, error) => this.say(`${session.image.name}: ${error.message}`, "warn"),
     };

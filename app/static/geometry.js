@@ -89,7 +89,10 @@ export function nearestVertex(parts, x, y, reach) {
   return best;
 }
 
-/** Nearest point of an edge within `reach`: {part, hole, index (edge's first vertex), point, distance}. */
+/**
+ * Nearest point of an edge within `reach`: {part, hole, index, point, distance}; index is that of
+ * the edge's first vertex.
+ */
 export function nearestEdge(parts, x, y, reach) {
   let best = null;
   for (const { part, hole, ring } of ringsOf(parts)) {
@@ -108,7 +111,7 @@ export function nearestEdge(parts, x, y, reach) {
   return best;
 }
 
-/** Nearest edge midpoint within `reach`, only of edges at least `longer` long; shape of nearestEdge. */
+/** Nearest midpoint within `reach`, of edges at least `longer` long only; as nearestEdge. */
 export function nearestMidpoint(parts, x, y, reach, longer) {
   let best = null;
   for (const { part, hole, ring } of ringsOf(parts)) {

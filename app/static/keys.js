@@ -18,15 +18,16 @@ const TABLE = [
     ["S", "Skip the region for now", ["s"], (e) => e.review.answer("skip")],
     ["] or .", "Next region", ["]", "."], (e) => e.review.step(1)],
     ["[ or ,", "Previous region", ["[", ","], (e) => e.review.step(-1)],
-    ["Shift+Enter", "Accept the whole image, go to the next", ["Enter"], (e) => e.review.acceptImage(),
-      { shift: true }],
+    ["Shift+Enter", "Accept the whole image, go to the next", ["Enter"],
+      (e) => e.review.acceptImage(), { shift: true }],
     ["N", "Next image in the queue", ["n"], (e) => e.navigate(1)],
     ["P", "Previous image", ["p"], (e) => e.navigate(-1)],
   ]],
   ["Edit", [
     ["V", "Select tool", ["v"], (e) => e.setTool("select")],
     ["D", "Draw tool", ["d"], (e) => e.setTool("draw")],
-    ["Tab", "Next animal, or next vertex", ["Tab"], (e, event) => e.tool.tab(event.shiftKey ? -1 : 1)],
+    ["Tab", "Next animal, or next vertex", ["Tab"],
+      (e, event) => e.tool.tab(event.shiftKey ? -1 : 1)],
     ["Enter", "Edit vertices; add a vertex; close the outline", ["Enter"], (e) => e.tool.enter(),
       { shift: false }],
     ["I", "Insert a vertex after the focused one", ["i"], (e) => e.tool.insert()],
@@ -43,8 +44,8 @@ const TABLE = [
     ["", "", ["-", "_"], (e) => e.zoom(0.8)],
     ["F", "Fit the image", ["f"], (e) => e.changeView((view) => view.fit())],
     ["0", "Actual size, 1:1", ["0"], (e) => e.changeView((view) => view.actualSize())],
-    ["Arrows", "Move the picture, the vertex or the crosshair (Shift: farther)", Object.keys(arrows),
-      arrow],
+    ["Arrows", "Move the picture, the vertex or the crosshair (Shift: farther)",
+      Object.keys(arrows), arrow],
     ["Space + drag", "Move the picture; middle and right button too", [" "], (e) => e.holdSpace()],
     ["H", "Heat-map on or off", ["h"], (e) => e.toggleHeat()],
     ["J and K", "Heat-map fainter or stronger", ["j"], (e) => e.changeHeat(-0.1)],
@@ -84,7 +85,7 @@ function belongsToControl(event) {
   return true;
 }
 
-/** Run shortcuts for key events inside `root`; an action that returns false lets the key through. */
+/** Run shortcuts for key events inside `root`; an action returning false lets the key through. */
 export function bindKeys(editor, root, signal) {
   root.addEventListener(
     "keydown",

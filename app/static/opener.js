@@ -69,7 +69,7 @@ export class Opener {
     if (!kept || (!kept.unsaved && kept.revision < document.revision)) {
       return new Session(document);
     }
-    if (!kept.unsaved && kept.revision === document.revision) kept.load(document);
+    if (!kept.unsaved && kept.revision === document.revision) kept.renew(document);
     return kept;
   }
 
@@ -108,7 +108,7 @@ export class Opener {
   }
 
   /** Fetch the open image's document again, unless that would hide unsaved edits. */
-  async reload(url) {
+  async reload(url = api.documentUrl(this.editor.session.id)) {
     const { editor, sequence } = this;
     const { session } = editor;
     if (session.unsaved || editor.tool.active) return;
@@ -116,7 +116,7 @@ export class Opener {
       const document = await api.getDocument(url);
       const current = sequence === this.sequence && !session.unsaved && !editor.tool.active;
       if (!current || document.revision < session.revision) return;
-      session.load(document);
+      session.renew(document);
       this.setCategories(session);
       editor.refresh();
       await this.loadHeat(document.heat_url, sequence, this.loading.signal);

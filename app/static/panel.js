@@ -1,5 +1,5 @@
-// Everything around the drawing area: toolbar, side panel, status line, messages. It shows state and
-// calls the editor; it holds no state of its own but what it last rendered.
+// Everything around the drawing area: toolbar, side panel, status line, messages. It shows state
+// and calls the editor; it holds no state of its own but what it last rendered.
 
 import { make, setText } from "./dom.js";
 import { boxOf } from "./draw.js";
@@ -147,7 +147,9 @@ export class Panel {
       this.button("next", "Next image", "N", () => editor.navigate(1), { bare: true }),
     ]);
     return make("aside", { className: "hc-side", "aria-label": "Review" }, [
-      make("header", {}, [make("div", { className: "hc-title" }, [this.name, this.status]), this.facts]),
+      make("header", {}, [
+        make("div", { className: "hc-title" }, [this.name, this.status]), this.facts,
+      ]),
       make("section", { className: "hc-review" }, [
         this.regionTitle, this.regions, this.regionNote, this.answers,
       ]),
@@ -195,10 +197,11 @@ export class Panel {
     setText(this.status, session ? STATUS[session.status] ?? session.status : "");
     this.status.dataset.status = session?.status ?? "";
     const { image } = session ?? {};
-    setText(this.facts, session
-      ? [`${image.width} × ${image.height}`, image.group, image.split,
-        session.revision ? `revision ${session.revision}` : "no revision"].filter(Boolean).join(" · ")
-      : "");
+    const revision = session?.revision ? `revision ${session.revision}` : "no revision";
+    const facts = session
+      ? [`${image.width} × ${image.height}`, image.group, image.split, revision]
+      : [];
+    setText(this.facts, facts.filter(Boolean).join(" · "));
   }
 
   refreshCategory(session, state) {
@@ -223,7 +226,8 @@ export class Panel {
     for (const button of answering) button.disabled = !current;
     if (this.shown.regions === regions && this.shown.region === current) return;
     Object.assign(this.shown, { regions, region: current });
-    setText(this.regionTitle, regions.length ? `To review · ${open} of ${regions.length}` : "To review");
+    const count = regions.length ? ` · ${open} of ${regions.length}` : "";
+    setText(this.regionTitle, `To review${count}`);
     this.regions.hidden = !regions.length;
     this.answers.hidden = !open;
     this.regions.replaceChildren(...regions.map((region, i) => this.regionRow(region, i, current)));
@@ -234,14 +238,17 @@ export class Panel {
   noteOn(session, open) {
     if (!session) return "";
     if (!session.document.version) {
-      return "No proposal yet. Draw the animals and accept the image, or train a model on the Train page.";
+      return "No proposal yet. Draw the animals and accept the image, "
+        + "or train a model on the Train page.";
     }
     return open ? "" : this.editor.review.nothingLeft();
   }
 
   regionRow(region, index, current) {
     const done = region.state === "accepted" || region.state === "fixed";
-    const row = make("button", { type: "button", className: "hc-row", "data-state": region.state }, [
+    const row = make("button", {
+      type: "button", className: "hc-row", "data-state": region.state,
+    }, [
       make("span", { className: "hc-index", text: String(index + 1) }),
       make("span", { className: "hc-words", text: region.reason }),
       make("span", {
@@ -268,7 +275,8 @@ export class Panel {
     setText(this.animalTitle, `Animals · ${instances.length}`);
     const rows = instances.slice(0, MOST_ROWS).map((item) => this.animalRow(session, item, state));
     if (instances.length > MOST_ROWS) {
-      rows.push(make("li", { className: "hc-note", text: `and ${instances.length - MOST_ROWS} more` }));
+      const more = `and ${instances.length - MOST_ROWS} more`;
+      rows.push(make("li", { className: "hc-note", text: more }));
     }
     this.animals.replaceChildren(...rows);
     this.animals.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
@@ -322,7 +330,8 @@ export class Panel {
     setText(this.saveState.firstChild, text);
     this.saveState.setAttribute("aria-label", text);
     const next = { retry: "Click to try now.", error: "Click to try again.",
-      conflict: "Click to choose.", saved: "Every edit is stored." }[state] ?? "";
+      expired: "Click to try again.", conflict: "Click to choose.",
+      saved: "Every edit is stored." }[state] ?? "";
     this.saveState.title = [detail, next].filter(Boolean).join(" ");
   }
 
@@ -336,7 +345,17 @@ export class Panel {
     );
   }
 
-  /** A short message that screen readers announce; it stays until the next one or a few seconds. */
+  /** The session has run out; signing in elsewhere brings it back, with all that is unsaved. */
+  showExpired() {
+    this.showOverlay("Session expired",
+      "Nothing is lost: sign in in another tab, then click here.");
+    this.overlay.append(
+      make("a", { href: "./", target: "_blank", rel: "noopener", text: "Sign in" }),
+      this.button("", "Try again", "", () => this.editor.resume(), { className: "hc-primary" }),
+    );
+  }
+
+  /** A short message that screen readers announce; it stays until the next, or some seconds. */
   say(text, kind) {
     clearTimeout(this.fading);
     this.toast.dataset.kind = kind;

@@ -14,10 +14,13 @@ const TEXT = {
   retry: "Not saved: will retry",
   error: "Not saved",
   conflict: "Conflict",
-  expired: "Session expired, reload the page",
+  expired: "Session expired",
 };
 
-/** Saves sessions; calls `on.state`, `on.saved`, `on.answered`, `on.conflict`, `on.error`. */
+/**
+ * Saves sessions; calls `on.state`, `on.saved`, `on.answered`, `on.conflict`, `on.error`, and
+ * `on.outdated` once the edits of a session are safe whose answers came too late for its proposals.
+ */
 export class SaveQueue {
   constructor(on) {
     this.on = on;
@@ -45,15 +48,16 @@ export class SaveQueue {
 
   /** Send the answer to a region (or to the whole image, region null) along with all edits. */
   answer(session, region, action) {
-    session.answers.push({ region, action });
+    // Proposals that arrive later were not looked at, so this answer must not cover them.
+    session.answers.push({ region, action, version: session.document.version });
     this.touch(session);
   }
 
-  /** Try everything again now: the network is back, or a person asked. */
+  /** Try everything again now: the network is back, somebody signed in, or a person asked. */
   retry() {
     clearTimeout(this.timer);
     for (const [id, { state }] of this.problems) {
-      if (state === "retry" || state === "error") this.problems.delete(id);
+      if (state !== "conflict") this.problems.delete(id);
     }
     this.pump();
   }
@@ -88,10 +92,15 @@ export class SaveQueue {
 
   settle() {
     this.on.state(this.summary());
+    this.release();
+  }
+
+  /** Tell those who wait for a session how it went, where that is known. */
+  release() {
     this.idle = this.idle.filter(({ session, resolve }) => {
       const stuck = this.problems.has(session.id);
       if (session.unsaved && !stuck) return true;
-      resolve(!session.unsaved);
+      resolve(!stuck); // a refused answer leaves nothing unsaved, yet it is not stored
       return false;
     });
   }
@@ -108,36 +117,59 @@ export class SaveQueue {
       this.failed(ready, error);
     }
     this.busy = null;
-    if (!ready.unsaved) this.sessions.delete(ready.id);
+    this.release(); // those who wait must hear of a problem before it is forgotten
+    if (this.problems.get(ready.id)?.state === "stale") this.problems.delete(ready.id);
+    if (!ready.unsaved) this.done(ready);
     return this.pump();
   }
 
+  /** Nothing of the session is left to send; what the server refused for good was told. */
+  done(session) {
+    this.sessions.delete(session.id);
+    this.problems.delete(session.id);
+    if (session.outdated) this.on.outdated(session);
+  }
+
   async send(session) {
-    const snapshot = session.snapshot();
-    const [answer] = session.answers;
-    // Skipping stores nothing but the region's state, so edits go first.
-    if (answer && !(answer.action === "skip" && session.edited)) {
-      const reply = await api.postAnswer(session.id, session.revision, answer, snapshot.body);
+    // A request without a reply may be stored all the same. It goes out again as it was, so that
+    // the server knows it; edits made since follow.
+    session.sending ??= this.next(session);
+    const { snapshot, answer } = session.sending;
+    const { id, revision } = session;
+    if (answer) {
+      const reply = await api.postAnswer(id, revision, answer, snapshot.body);
       session.answers.shift();
       session.answered(snapshot, reply);
       this.on.answered(session, answer);
     } else {
-      const reply = await api.putDocument(session.id, session.revision, snapshot.body);
+      const reply = await api.putDocument(id, revision, snapshot.body);
       session.saved(snapshot, reply.revision);
     }
+    session.sending = null;
     this.delay = FIRST_RETRY;
     this.on.saved(session);
+  }
+
+  /** What to send: the oldest answer along with all edits, or the edits alone. */
+  next(session) {
+    const [answer] = session.answers;
+    // Skipping stores nothing but the region's state, so edits go first.
+    const later = !answer || (answer.action === "skip" && session.edited);
+    return { snapshot: session.snapshot(), answer: later ? null : answer };
   }
 
   failed(session, error) {
     const problem = { message: error.message, state: "error" };
     if (!(error instanceof api.ApiError)) console.error(error);
+    if (!error.temporary) session.sending = null;
     if (error.status === 401) problem.state = "expired";
+    else if (error.stale) problem.state = "stale";
     else if (error.status === 409) problem.state = "conflict";
     else if (error.temporary) problem.state = "retry";
     // A refused answer (a region that is gone, say) must not block the edits behind it.
     else if (session.answers.length) session.answers.shift();
     this.problems.set(session.id, problem);
+    if (problem.state === "stale") session.dropAnswers();
     if (problem.state === "retry") this.later();
     if (problem.state === "conflict") this.on.conflict(session, error);
     if (problem.state === "error") this.on.error(session, error);

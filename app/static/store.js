@@ -2,7 +2,7 @@
 // Instances are never changed in place; an edit puts a new object in the list. So comparing
 // references tells what changed, and drawing can cache by object.
 
-/** An id nobody else has. crypto.randomUUID is missing on plain http hosts, getRandomValues is not. */
+/** An id nobody else has. On plain http hosts crypto has getRandomValues, but no randomUUID. */
 export function newId() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -22,6 +22,7 @@ export class Session {
     this.changes = 0; // counts edits; a save remembers the count it carried
     this.savedChanges = 0;
     this.answers = []; // answers to regions on their way to the server
+    this.sending = null; // the request whose outcome is not known yet: {snapshot, answer}
     this.draft = []; // vertices of a polygon being drawn, flat
     this.settled = new Set(); // ids that can no longer go back to being a proposal
     this.proposals = new Set();
@@ -32,6 +33,7 @@ export class Session {
   /** Take the server's document as the truth; the log stays, because its commands go by id. */
   load(document, instances = document.instances) {
     this.document = document;
+    this.outdated = false; // the server has newer proposals than these
     this.image = document.image;
     this.id = document.image.id;
     this.revision = document.revision;
@@ -44,6 +46,15 @@ export class Session {
     const offered = document.instances.filter(({ proposed }) => proposed);
     this.proposals = new Set(offered.map(({ id }) => id));
     this.emit();
+  }
+
+  /** Load a newer document of this image; proposals it has no more cannot come back as such. */
+  renew(document, instances) {
+    const before = this.proposals;
+    this.load(document, instances);
+    for (const id of before) {
+      if (!this.proposals.has(id)) this.settled.add(id);
+    }
   }
 
   /** Call `listener` after every change; returns the way to stop it. */
@@ -184,10 +195,13 @@ export class Session {
   /** The server answered `snapshot` with a new document; edits made since then stay on top. */
   answered(snapshot, document) {
     this.saved(snapshot, document.revision);
-    for (const instance of document.instances) {
-      if (!instance.proposed) this.settled.add(instance.id);
-    }
-    this.load(document, this.merge(snapshot.instances, document.instances));
+    this.renew(document, this.merge(snapshot.instances, document.instances));
+  }
+
+  /** The answers came too late: other proposals have taken the place of those on the screen. */
+  dropAnswers() {
+    this.answers = [];
+    this.outdated = true;
   }
 
   /** Three-way merge by id: what changed here since `sent` wins, the rest is the server's. */

@@ -22,9 +22,12 @@ export class SelectTool {
 
   get hint() {
     const { state } = this.editor;
-    if (state.vertex) return "Arrows move the vertex · Tab next · I insert · Delete remove · Esc done";
+    if (state.vertex) {
+      return "Arrows move the vertex · Tab next · I insert · Delete remove · Esc done";
+    }
     if (state.selected) {
-      return "Drag a vertex · double-click an edge to insert · Alt-click a vertex to delete · 1–9 category";
+      return "Drag a vertex · double-click an edge to insert · Alt-click a vertex to delete"
+        + " · 1–9 category";
     }
     return this.editor.session.categories.length
       ? "Click an animal to select it · D draws a new one"
@@ -150,7 +153,8 @@ export class SelectTool {
     const selected = editor.selectedInstance;
     const parts = geometry.removeVertex(selected.parts, at);
     if (!parts) {
-      editor.say("An outline needs three vertices with an area; delete the animal instead.", "warn");
+      const why = "An outline needs three vertices with an area; delete the animal instead.";
+      editor.say(why, "warn");
       return true;
     }
     editor.edit((session) => session.setParts(selected.id, parts, "delete vertex"));
@@ -213,7 +217,7 @@ export class SelectTool {
     return true;
   }
 
-  /** Tab: the next vertex while editing vertices, else the next instance; false lets focus leave. */
+  /** Tab: the next vertex while editing them, else the next instance; false lets focus leave. */
   tab(direction) {
     const { editor } = this;
     const { vertex, selected } = editor.state;
@@ -260,7 +264,8 @@ export class PolygonTool {
     const n = this.draft.length / 2;
     if (!n) return "Click to add vertices, or arrows and Enter · Esc leaves the tool";
     if (n < 3) return `${n} of at least 3 vertices · Backspace removes the last · Esc cancels`;
-    return "Enter, double-click or click the first vertex closes · Backspace removes the last · Esc cancels";
+    return "Enter, double-click or click the first vertex closes · Backspace removes the last"
+      + " · Esc cancels";
   }
 
   setDraft(draft) {

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -26,7 +26,10 @@ _SCALARS = (str, int, float, bool, type(None))
 
 
 def instances_of_client(
-    sent: object, record: ImageRecord, known: Mapping[str, Instance], categories: Sequence[str]
+    sent: object,
+    record: ImageRecord,
+    known: Mapping[str, Instance],
+    categories: Mapping[str, str],
 ) -> tuple[Instance, ...]:
     """The instances a browser sent for one image.
 
@@ -35,7 +38,7 @@ def instances_of_client(
         record: the image they belong to.
         known: id -> instance of the image's newest revision and proposal: origin, score and
             unknown keys are taken from there, not from the request.
-        categories: ids that exist.
+        categories: id a browser may send -> id of the live category it stands for.
 
     Raises:
         DataError: anything that cannot be an instance of this image.
@@ -95,12 +98,13 @@ def _instance(
     index: str,
     record: ImageRecord,
     known: Mapping[str, Instance],
-    categories: Sequence[str],
+    categories: Mapping[str, str],
 ) -> Instance:
     if not isinstance(row, Mapping):
         raise _bad("is not an object", "reload the image", index=index)
-    category = row.get("category")
-    if not isinstance(category, str) or category not in categories:
+    named = row.get("category")
+    category = categories.get(named) if isinstance(named, str) else None
+    if category is None:
         raise _bad("there is no such category", "choose one from the list", index, "category")
     parts = _parts(row.get("parts"), index, record)
     attributes = _attributes(row.get("attributes"), index)

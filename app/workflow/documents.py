@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePath
@@ -22,7 +23,7 @@ from data_io.geometry import (
     rle_of_parts,
     rle_union,
 )
-from data_io.store import Store
+from data_io.store import Store, VerifiedState
 from data_io.types import (
     ImageRecord,
     Instance,
@@ -37,6 +38,14 @@ Action = Literal["accept", "fix", "skip"]
 Status = Literal["unlabeled", "draft", "partial", "verified"]
 SAME = 0.5  # IoU from which a proposed and a drawn instance are the same animal
 _STATES: dict[str, RegionState] = {"accept": "accepted", "fix": "fixed", "skip": "skipped"}
+_WORDS: dict[VerifiedState, Status] = {"none": "draft", "partial": "partial", "whole": "verified"}
+
+
+class StaleError(DataError):
+    """An answer to a proposal that is no longer the image's current one; nothing was changed."""
+
+    def __init__(self) -> None:
+        super().__init__("the canvas", "new proposals arrived", "reload the image")
 
 
 @dataclass(frozen=True)
@@ -58,6 +67,16 @@ class View:
         """Instances of the newest revision."""
         return self.revision.instances if self.revision else ()
 
+    @property
+    def rejected(self) -> tuple[str, ...]:
+        """Proposed instances deleted up to the newest revision."""
+        return self.revision.rejected if self.revision else ()
+
+    @property
+    def version(self) -> str | None:
+        """The model version of the proposal, None for no proposal."""
+        return self.proposal.version if self.proposal else None
+
     @cached_property
     def verified(self) -> Rle:
         """Raster of the verified area, empty when there is none."""
@@ -66,12 +85,9 @@ class View:
     @cached_property
     def status(self) -> Status:
         """How far a person has got with the image."""
-        if self.revision is None:
-            return "unlabeled"
-        area = area_of_rle(self.verified)
-        if area == 0:
-            return "draft"
-        return "verified" if area == self.record.width * self.record.height else "partial"
+        area, whole = area_of_rle(self.verified), self.record.width * self.record.height
+        verified: VerifiedState = "partial" if 0 < area < whole else "whole" if area else "none"
+        return status_of(self.number, verified)
 
     @cached_property
     def known(self) -> dict[str, Instance]:
@@ -112,6 +128,11 @@ class View:
         return all(rle_iou(raster, other) < SAME for other in drawn)
 
 
+def status_of(revision: int, verified: VerifiedState) -> Status:
+    """The word for how far a person has got with an image; `revision` is its newest, 0 for none."""
+    return _WORDS[verified] if revision else "unlabeled"
+
+
 def view(store: Store, image_id: str) -> View:
     """Read an image with its newest revision, proposal and regions.
 
@@ -130,9 +151,7 @@ def document(store: Store, image_id: str) -> dict[str, Any]:
         DataError: no such image.
     """
     seen = view(store, image_id)
-    rejected = seen.revision.rejected if seen.revision else ()
-    pending = seen.pending(seen.instances, rejected)
-    version = seen.proposal.version if seen.proposal else None
+    pending = seen.pending(seen.instances, seen.rejected)
     record, base = seen.record, f"api/images/{image_id}"
     heat = seen.proposal is not None and bool(seen.proposal.uncertainty)
     return {
@@ -145,10 +164,10 @@ def document(store: Store, image_id: str) -> dict[str, Any]:
             "split": record.split,
         },
         "image_url": f"{base}/pixels",
-        "heat_url": f"{base}/heat?version={version}" if heat else None,
+        "heat_url": f"{base}/heat?version={seen.version}" if heat else None,
         "revision": seen.number,
         "status": seen.status,
-        "version": version,
+        "version": seen.version,
         "categories": [
             {"id": category.id, "name": category.name, "color": category.color}
             for category in store.categories()
@@ -179,16 +198,19 @@ def save(
 ) -> dict[str, Any]:
     """A new revision with the instances sent; nothing becomes verified by it.
 
-    Sending again what the newest revision holds adds nothing.
+    Sending again what the newest revision holds adds nothing, also from the base of that revision:
+    a browser that never got the reply repeats its request.
 
     Raises:
         ConflictError: `base` is not the newest revision.
         DataError: the body does not fit the image.
     """
     seen = view(store, image_id)
-    _check_base(seen, base)
     instances, rejected = _sent(store, seen, body)
-    if _unchanged(seen, instances, rejected):
+    unchanged = rejected == seen.rejected and _same(instances, seen.instances)
+    if not (unchanged and _follows(seen, base, author)):
+        _check_base(seen, base)
+    if unchanged:
         return {"revision": seen.number}
     verified = seen.revision.verified if seen.revision else ()
     revision = _save(store, seen, instances, rejected, verified, author)
@@ -207,30 +229,34 @@ def answer_region(
 
     Accept and fix adopt every pending proposed instance that touches the region, WHOLE: an animal
     is never cut. The region's area becomes verified. Skip changes nothing but the region's state.
+    A repeated answer changes nothing.
 
     Raises:
         ConflictError: `base` is not the newest revision.
-        DataError: no such region or action, a region of an older proposal, or an unfit body.
+        StaleError: the image's current proposal has no such region.
+        DataError: no such action, or an unfit body.
     """
     action = body.get("action")
     if action not in _STATES:
         raise DataError("the canvas", "there is no such action", "use accept, fix or skip")
-    seen = view(store, image_id)
-    region = _region(seen, region_id)
+    seen, state = view(store, image_id), _STATES[action]
     if action == "skip":
-        store.answer_region(region_id, "skipped")
+        store.answer_region(_region(seen, region_id).id, state)
         return document(store, image_id)
-    _check_base(seen, base)
-    instances, rejected = _sent(store, seen, body)
-    area = seen.raster(region.parts)
-    adopted = [
-        one
-        for one in seen.pending(instances, rejected)
-        if area_of_rle(rle_intersection([seen.raster(one.parts), area]))
-    ]
-    verified = parts_of_rle(rle_union([seen.verified, area]))
-    answer = (region_id, _STATES[action])
-    _save(store, seen, (*instances, *adopted), rejected, verified, author, answer)
+    instances, rejected = sent = _sent(store, seen, body)
+    answered = any(one.id == region_id and one.state == state for one in seen.regions)
+    if not (answered and _repeats(store, seen, base, author, sent)):
+        region = _region(seen, region_id)
+        _check_base(seen, base)
+        area = seen.raster(region.parts)
+        adopted = [
+            one
+            for one in seen.pending(instances, rejected)
+            if area_of_rle(rle_intersection([seen.raster(one.parts), area]))
+        ]
+        verified = parts_of_rle(rle_union([seen.verified, area]))
+        answer = (region_id, state)
+        _save(store, seen, (*instances, *adopted), rejected, verified, author, answer)
     _close_covered(store, image_id)
     return document(store, image_id)
 
@@ -240,16 +266,23 @@ def accept_image(
 ) -> dict[str, Any]:
     """Adopt what is still pending and verify the whole image; returns the new document.
 
+    The body's `version` names the proposal on the screen (None or absent for none): a person cannot
+    vouch for animals that arrived since. A repeated acceptance changes nothing.
+
     Raises:
         ConflictError: `base` is not the newest revision.
+        StaleError: the image has another proposal now.
         DataError: the body does not fit the image.
     """
     seen = view(store, image_id)
-    _check_base(seen, base)
-    instances, rejected = _sent(store, seen, body)
-    adopted = seen.pending(instances, rejected)
+    instances, rejected = sent = _sent(store, seen, body)
     verified = full_image(seen.record.height, seen.record.width)
-    _save(store, seen, (*instances, *adopted), rejected, verified, author)
+    if not (seen.status == "verified" and _repeats(store, seen, base, author, sent)):
+        _check_base(seen, base)
+        if body.get("version") != seen.version:
+            raise StaleError
+        adopted = seen.pending(instances, rejected)
+        _save(store, seen, (*instances, *adopted), rejected, verified, author)
     _close_covered(store, image_id)
     return document(store, image_id)
 
@@ -258,11 +291,12 @@ def _sent(
     store: Store, seen: View, body: Mapping[str, Any]
 ) -> tuple[tuple[Instance, ...], tuple[str, ...]]:
     """Instances and deletions after this request; what the body leaves out stays as it was."""
-    before = seen.revision.rejected if seen.revision else ()
-    rejected = tuple(dict.fromkeys((*before, *rejected_of_client(body.get("rejected")))))
+    rejected = tuple(dict.fromkeys((*seen.rejected, *rejected_of_client(body.get("rejected")))))
     if body.get("instances") is None:
         return seen.instances, rejected
-    categories = [category.id for category in store.categories()]
+    # A tab opened, or an edit undone, from before a merge still names the merged category.
+    categories = {category.id: category.id for category in store.categories()}
+    categories |= store.merged_categories()
     instances = instances_of_client(body["instances"], seen.record, seen.known, categories)
     return instances, rejected
 
@@ -276,7 +310,6 @@ def _save(
     author: str,
     answer: tuple[str, RegionState] | None = None,
 ) -> Revision:
-    version = seen.proposal.version if seen.proposal else None
     return store.save_revision(
         seen.record.id,
         seen.number,
@@ -284,19 +317,36 @@ def _save(
         verified,
         author,
         rejected=rejected,
-        proposal=version,
+        proposal=seen.version,
         answer=answer,
     )
 
 
-def _unchanged(seen: View, instances: Sequence[Instance], rejected: Sequence[str]) -> bool:
-    """True when a save would repeat the newest revision, the empty one included."""
-    if tuple(rejected) != (seen.revision.rejected if seen.revision else ()):
-        return False
-    return len(instances) == len(seen.instances) and all(
+def _same(some: Sequence[Instance], others: Sequence[Instance]) -> bool:
+    """True when both hold the same instances in the same order."""
+    return len(some) == len(others) and all(
         a.id == b.id and same_shape(a, b) and dict(a.attributes) == dict(b.attributes)
-        for a, b in zip(instances, seen.instances, strict=True)
+        for a, b in zip(some, others, strict=True)
     )
+
+
+def _follows(seen: View, base: int, author: str) -> bool:
+    """True when the author of this request has made the newest revision from the same base."""
+    newest = seen.revision
+    return newest is not None and newest.number == base + 1 and newest.author == author
+
+
+def _repeats(
+    store: Store, seen: View, base: int, author: str, sent: tuple[Sequence[Instance], Sequence[str]]
+) -> bool:
+    """True when the newest revision holds this answer already: what was sent, then adopted ones."""
+    instances, rejected = sent
+    kept, adopted = seen.instances[: len(instances)], seen.instances[len(instances) :]
+    if not _follows(seen, base, author) or rejected != seen.rejected or not _same(instances, kept):
+        return False
+    before = store.revision(seen.record.id, base)
+    old = {one.id for one in before.instances} if before else set()
+    return all(one.source == "model" and one.id not in old for one in adopted)
 
 
 def _check_base(seen: View, base: int) -> None:
@@ -306,11 +356,9 @@ def _check_base(seen: View, base: int) -> None:
 
 def _region(seen: View, region_id: str) -> ReviewRegion:
     for region in seen.regions:
-        if region.id == region_id:
-            if seen.proposal is None or region.version != seen.proposal.version:
-                break
+        if region.id == region_id and region.version == seen.version:
             return region
-    raise DataError("the canvas", "the region belongs to an older proposal", "reload the image")
+    raise StaleError
 
 
 def _close_covered(store: Store, image_id: str) -> None:
@@ -318,7 +366,8 @@ def _close_covered(store: Store, image_id: str) -> None:
     seen = view(store, image_id)
     for region in seen.regions:
         if region.state in ("open", "skipped") and seen.covers(region.parts):
-            store.answer_region(region.id, "accepted")
+            with suppress(DataError):  # a new proposal has just replaced it; the save stands
+                store.answer_region(region.id, "accepted")
 
 
 def _instance_json(instance: Instance, proposed: bool) -> dict[str, Any]:

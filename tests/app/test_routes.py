@@ -92,6 +92,19 @@ def test_a_save_on_an_old_revision_is_a_conflict(
     assert context.store.revision_numbers(image.id) == [1]
 
 
+def test_an_answer_to_a_replaced_proposal_says_so(
+    client: TestClient, context: Context, image: ImageRecord
+) -> None:
+    propose(context, image)
+    body = {"action": "accept", "instances": [], "rejected": [], "version": None}
+    for route in ("accept", "regions/gone"):
+        url = f"/api/images/{image.id}/{route}"
+        answer = client.post(url, json=body, headers={"If-Match": '"0"'})
+        assert (answer.status_code, answer.json()["stale"]) == (409, True)
+        assert "new proposals arrived" in answer.json()["error"]
+    assert context.store.revision(image.id) is None
+
+
 @pytest.mark.parametrize("header", [None, '"x"', "", '"-1"'])
 def test_a_save_without_its_revision_is_refused(
     client: TestClient, context: Context, image: ImageRecord, header: str | None
@@ -107,7 +120,7 @@ def test_accepting_an_image_verifies_it_whole(
     client: TestClient, context: Context, image: ImageRecord
 ) -> None:
     headers = {"If-Match": '"0"'}
-    body = {"instances": [cow(context.store)], "rejected": []}
+    body = {"instances": [cow(context.store)], "rejected": [], "version": None}
     answer = client.post(f"/api/images/{image.id}/accept", json=body, headers=headers)
     assert answer.json()["status"] == "verified"
     assert context.store.image_states()[image.id].verified == "whole"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
@@ -48,6 +49,12 @@ def _entered(**options: object) -> TestClient:
     return client
 
 
+def _pass(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Let the clock go forward."""
+    later = security.time.time() + seconds
+    monkeypatch.setattr(security.time, "time", lambda: later)
+
+
 def test_start_page_gives_a_strict_session_cookie() -> None:
     cookie = _client().get("/").headers["set-cookie"]
     assert "HttpOnly" in cookie
@@ -75,16 +82,39 @@ def test_a_made_up_session_is_refused(value: str) -> None:
 
 def test_a_session_of_another_token_is_refused() -> None:
     old = Sessions(KEY, "old")
-    assert old.valid(old.issue())
-    assert not Sessions(KEY, "new").valid(old.issue())
+    assert old.age(old.issue()) < 60
+    assert Sessions(KEY, "new").age(old.issue()) == math.inf
 
 
 def test_a_session_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:
     sessions = Sessions(KEY)
     value = sessions.issue()
-    later = security.time.time() + security.SESSION_SECONDS + 1
-    monkeypatch.setattr(security.time, "time", lambda: later)
-    assert not sessions.valid(value)
+    _pass(monkeypatch, security.SESSION_SECONDS + 1)
+    assert sessions.age(value) == math.inf
+
+
+@pytest.mark.parametrize("token", [None, "hay"])
+def test_opening_the_page_renews_a_session_older_than_a_day(
+    monkeypatch: pytest.MonkeyPatch, token: str | None
+) -> None:
+    client = _client(token=token)
+    client.get("/?token=hay")
+    assert "set-cookie" not in client.get("/").headers
+    _pass(monkeypatch, security.RENEW_SECONDS + 1)
+    assert "set-cookie" not in client.get("/api/thing").headers
+    assert "HttpOnly" in client.get("/").headers["set-cookie"]
+    _pass(monkeypatch, security.SESSION_SECONDS - 1)  # the first cookie has run out by now
+    assert client.get("/api/thing").status_code == 200
+
+
+def test_a_session_that_ran_out_is_not_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = _client(token="hay")
+    client.cookies.set(Sessions(KEY).cookie, Sessions(KEY, "hay").issue())
+    assert client.get("/").status_code == 200
+    _pass(monkeypatch, security.SESSION_SECONDS + 1)
+    answer = client.get("/")
+    assert answer.status_code == 401
+    assert "set-cookie" not in answer.headers
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:7860", "192.168.1.5", "a@b", ""])

@@ -1,7 +1,7 @@
 """The REST contract of the canvas over in-memory documents, and a plain page that mounts it.
 
 `Herd` is the server's whole state; tests read it to see what was really stored, and set `offline`,
-`gate` or `expired` to make the network misbehave.
+`gate`, `expired`, `refusal` or `losing` to make the network misbehave.
 """
 
 from __future__ import annotations
@@ -148,6 +148,10 @@ def heat() -> bytes:
     return sink.getvalue()
 
 
+class StaleError(Exception):
+    """The answer was to proposals that others have replaced."""
+
+
 class Herd:
     """Documents by image id, every write, and switches to make the network misbehave."""
 
@@ -161,9 +165,21 @@ class Herd:
         self.writes: list[
             tuple[str, str, str, dict[str, Any]]
         ] = []  # method, route, If-Match, body
+        self.reply: dict[str, Any] = {}  # to the last write
         self.offline = False
         self.expired = False
+        self.refusal = ""  # the sentence that refuses every write
+        self.losing = False  # the next write is stored, but its reply is lost
         self.gate.set()
+
+    def propose(self, image: str, version: str = "v2") -> None:
+        """The proposals and regions of another version take the place of the old ones."""
+        stored = self.documents[image]
+        kept = [item for item in stored["instances"] if not item["proposed"]]
+        fresh = instance(9, oval(*HERD[1]), True, version=version)
+        doubt = region(9, oval(330, 80, 30, 14, -0.5), 0.66, "A new doubt")
+        stored.update(instances=[*kept, fresh], regions=[doubt], version=version)
+        stored["heat_url"] = f"api/images/{image}/heat?version={version}"
 
     def save(self, image: str, body: dict[str, Any]) -> dict[str, Any]:
         """Store a new revision as the contract says; the proposals that stay are not sent."""
@@ -183,7 +199,9 @@ class Herd:
     def answer(self, image: str, rid: str, body: dict[str, Any]) -> dict[str, Any]:
         """Answer a region; accept and fix adopt the proposals whose box meets the region's."""
         stored = self.documents[image]
-        found = next(item for item in stored["regions"] if item["id"] == rid)
+        found = next((item for item in stored["regions"] if item["id"] == rid), None)
+        if found is None:
+            raise StaleError
         words = {"accept": "accepted", "fix": "fixed", "skip": "skipped"}
         found["state"] = words[body["action"]]
         if body["action"] == "skip":
@@ -204,7 +222,9 @@ class Herd:
         return stored
 
     def accept(self, image: str, body: dict[str, Any]) -> dict[str, Any]:
-        """The whole image is verified and every proposal adopted."""
+        """The whole image is verified and every proposal adopted, if these were looked at."""
+        if body["version"] != self.documents[image]["version"]:
+            raise StaleError
         stored = self.save(image, body)
         for item in stored["instances"]:
             item["proposed"] = False
@@ -225,14 +245,26 @@ def build(herd: Herd, start: str) -> FastAPI:
             return JSONResponse({"error": "no session"}, 401)
         if herd.offline:
             return JSONResponse({"error": "The disk is full."}, 503)
+        if herd.refusal:
+            return JSONResponse({"error": herd.refusal}, 400)
         match = request.headers.get("if-match", "")
         if request.headers.get("x-herdmark") != "1":
             return JSONResponse({"error": "header missing"}, 403)
-        stored = herd.documents[image]
-        if match.strip('"') != str(stored["revision"]):
-            return JSONResponse({"error": "saved elsewhere", "revision": stored["revision"]}, 409)
-        herd.writes.append((request.method, route, match, copy.deepcopy(body)))
-        return JSONResponse(do(body))
+        revision, sent = herd.documents[image]["revision"], (request.method, route, match, body)
+        if herd.writes and sent == herd.writes[-1]:
+            return JSONResponse(herd.reply)  # the browser never got it
+        if match.strip('"') != str(revision):
+            return JSONResponse({"error": "saved elsewhere", "revision": revision}, 409)
+        kept = copy.deepcopy(sent)
+        try:
+            herd.reply = do(body)
+        except StaleError:
+            return JSONResponse({"error": "new proposals arrived", "stale": True}, 409)
+        herd.writes.append(kept)
+        if herd.losing:
+            herd.losing = False
+            return JSONResponse({"error": "The proxy gave up."}, 502)
+        return JSONResponse(herd.reply)
 
     @app.get("/")
     @app.get("/below/a/path/")

@@ -282,51 +282,6 @@ def test_fast_navigation_ends_on_the_right_image(canvas: Any, herd: Any) -> None
     assert canvas.page.locator(".hc-name").text_content() == "c.jpg"
 
 
-def test_a_lost_server_keeps_edits_and_retries(canvas: Any, herd: Any) -> None:
-    canvas.open()
-    herd.offline = True
-    canvas.click(*MIDDLE)
-    canvas.press("2")
-    canvas.state("retry")
-    assert canvas.page.locator(".hc-save").text_content() == "Not saved: will retry"
-    canvas.press("n")
-    canvas.says("stays open")
-    assert canvas.read("h.session.id") == "a"
-    blocked = "() => !window.dispatchEvent(new Event('beforeunload', {cancelable: true}))"
-    assert canvas.page.evaluate(blocked) is True
-    herd.offline = False
-    canvas.revision(2)  # by itself
-    assert herd.documents["a"]["instances"][1]["category"] == "c2"
-    assert canvas.page.evaluate(blocked) is False
-
-
-@pytest.mark.parametrize("mine", [True, False])
-def test_a_conflict_asks_and_loses_nothing(canvas: Any, herd: Any, mine: bool) -> None:
-    canvas.open()
-    herd.save("a", {"instances": herd.documents["a"]["instances"][:1], "rejected": []})
-    canvas.click(*MIDDLE)
-    canvas.press("2")
-    canvas.state("conflict")
-    canvas.page.get_by_role("button", name="Keep mine" if mine else "Take theirs").click()
-    canvas.revision(3 if mine else 2)
-    kept = {item["id"]: item["category"] for item in herd.documents["a"]["instances"]}
-    assert kept.get("i4") == ("c2" if mine else None)
-    if not mine:
-        canvas.press("Control+z")
-        canvas.revision(3)
-        kept = {item["id"]: item["category"] for item in herd.documents["a"]["instances"]}
-        assert kept["i4"] == "c2"
-
-
-def test_an_expired_session_says_so(canvas: Any, herd: Any) -> None:
-    canvas.open()
-    herd.expired = True
-    canvas.click(*MIDDLE)
-    canvas.press("2")
-    canvas.state("expired")
-    canvas.page.locator(".hc-overlay", has_text="Session expired, reload the page").wait_for()
-
-
 def test_a_rejected_proposal_is_sent_and_undo_keeps_it(canvas: Any, herd: Any) -> None:
     canvas.open()
     canvas.click(330, 110)

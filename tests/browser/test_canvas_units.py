@@ -191,6 +191,15 @@ def test_a_rejected_proposal_returns_as_an_instance_once_the_server_knows(run: A
     assert run("store", body) == [False, True]
 
 
+def test_a_replaced_proposal_returns_through_undo_as_an_instance(run: Any) -> None:
+    body = (
+        SESSION
+        + """s.removeInstance('q'); s.renew(make([item('z')])); s.undo();
+      return [s.instance('q').proposed, s.instance('z').proposed];"""
+    )
+    assert run("store", body) == [False, True]
+
+
 def test_withdrawn_proposals_are_not_rejected(run: Any) -> None:
     body = SESSION + "s.load(make([item('q')], 2)); return s.snapshot().body.rejected;"
     assert run("store", body) == []

@@ -225,3 +225,52 @@ def test_a_script_as_category_name_stays_text(
     open_tab(page, "Label")
     page.locator(".hm-root").get_by_text("<script>").first.wait_for(state="attached")
     assert page.evaluate("window.injected") is None
+
+
+def test_an_image_is_left_out_and_taken_back_in(
+    page: Any, live_server: Callable[..., str], herd: tuple[Path, dict[str, Scene]]
+) -> None:
+    project, _ = herd
+    page.goto(live_server(project))
+    wait_image(page)
+    open_tab(page, "Data")
+    tile = page.locator(".hm-tile", has_text="frame-3.png")
+    tile.hover()
+    tile.get_by_role("button", name="exclude frame-3.png").click()
+    tile.wait_for(state="detached")
+    page.locator(".hm-summary", has_text=f"{FRAMES - 1} images").wait_for()
+    with Store.open(project, create=False) as store:
+        assert len(store.images()) == FRAMES - 1
+    page.get_by_label("Status").click()
+    page.get_by_role("option", name="excluded").click()
+    page.locator(".hm-pager", has_text="1 image").wait_for()
+    tile.hover()
+    tile.get_by_role("button", name="include frame-3.png").click()
+    page.locator(".hm-summary", has_text=f"{FRAMES} images").wait_for()
+    with Store.open(project, create=False) as store:
+        assert len(store.images()) == FRAMES
+
+
+def test_merging_categories_asks_first(
+    page: Any, live_server: Callable[..., str], herd: tuple[Path, dict[str, Scene]]
+) -> None:
+    project, _ = herd
+    with Store.open(project) as store:
+        store.add_category("calf")
+        kept = store.add_category("cow")
+    page.goto(live_server(project))
+    wait_image(page)
+    open_tab(page, "Data")
+    page.locator(".hm-category", has_text="calf").click()
+    page.get_by_label("Merge", exact=True).click()
+    page.get_by_role("option", name="cow").click()
+    page.locator("#hm-merge").click()
+    page.get_by_text("This cannot be undone.").wait_for()
+    page.get_by_role("button", name="Keep both").click()
+    page.get_by_text("This cannot be undone.").wait_for(state="hidden")
+    assert page.locator(".hm-category").count() == 2
+    page.locator("#hm-merge").click()
+    page.get_by_role("button", name="Merge them").click()
+    page.locator(".hm-category", has_text="calf").wait_for(state="detached")
+    with Store.open(project, create=False) as store:
+        assert store.categories() == [kept]

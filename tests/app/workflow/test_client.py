@@ -12,6 +12,7 @@ from data_io.types import ImageRecord, Instance, Part
 
 RECORD = ImageRecord("img", "/photos/a.png", 64, 48, "0", "g")
 SQUARE = [5, 5, 15, 5, 15, 15, 5, 15]
+CATEGORIES = {"cow": "cow", "heifer": "cow"}  # heifer was merged into cow
 
 
 def row(**changes):
@@ -19,7 +20,7 @@ def row(**changes):
 
 
 def read(*rows, known=None):
-    return client.instances_of_client(list(rows), RECORD, known or {}, ["cow"])
+    return client.instances_of_client(list(rows), RECORD, known or {}, CATEGORIES)
 
 
 def test_a_drawn_animal_is_a_persons_whatever_the_request_claims():
@@ -27,10 +28,18 @@ def test_a_drawn_animal_is_a_persons_whatever_the_request_claims():
     assert (one.source, one.score, one.version) == ("human", None, None)
 
 
+def test_a_merged_category_is_read_as_the_one_that_took_it_over():
+    ring = np.array(SQUARE, dtype=np.float64).reshape(-1, 2)
+    known = {"m": Instance("m", "cow", (Part(ring),), "model", "v1", 0.7)}
+    drawn, kept = read(row(category="heifer"), row(id="m", category="heifer"), known=known)
+    assert (drawn.category, kept.category) == ("cow", "cow")
+    assert kept.source == "model"  # the merge is no edit of the animal
+
+
 def test_ids_of_a_page_are_made_unique_and_stable():
     (first,), (again,) = read(row()), read(row())
     other = client.instances_of_client(
-        [row()], ImageRecord("two", "/b.png", 64, 48, "0", "g"), {}, ["cow"]
+        [row()], ImageRecord("two", "/b.png", 64, 48, "0", "g"), {}, CATEGORIES
     )
     assert first.id == again.id != "new-1"
     assert other[0].id != first.id
@@ -77,7 +86,7 @@ def test_what_cannot_be_an_animal_is_refused_in_words(changes, sentence):
 @pytest.mark.parametrize("rows", [None, {}, "x", [3], [row(), row()], [row()] * 5001])
 def test_what_is_no_list_of_instances_is_refused(rows):
     with pytest.raises(DataError):
-        client.instances_of_client(rows, RECORD, {}, ["cow"])
+        client.instances_of_client(rows, RECORD, {}, CATEGORIES)
 
 
 def test_rings_are_clipped_to_the_image_pixel_for_pixel():

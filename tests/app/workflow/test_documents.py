@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from app.workflow import documents
+from app.workflow.documents import StaleError
 from data_io.errors import ConflictError, DataError
 from data_io.geometry import area_of_rle, full_image, parts_to_json, rle_of_parts
 
@@ -127,11 +128,97 @@ def test_skipping_changes_nothing_but_the_region(project, image, proposed):
 
 
 def test_accepting_the_image_adopts_the_rest_and_verifies_everything(project, image, proposed):
-    shown = documents.accept_image(project, image, 0, {}, "me")
+    shown = documents.accept_image(project, image, 0, {"version": "v1"}, "me")
     assert shown["status"] == "verified"
     assert [row["proposed"] for row in shown["instances"]] == [False, False]
     assert [row for row in shown["regions"] if row["state"] == "open"] == []
     assert project.image_states()[image].open_regions == 0
+
+
+@pytest.mark.parametrize("looked_at", ["v0", None])
+def test_accepting_an_image_never_covers_proposals_that_came_since(
+    project, image, proposed, looked_at
+):
+    with pytest.raises(StaleError, match="new proposals"):
+        documents.accept_image(project, image, 0, {"version": looked_at}, "me")
+    assert project.revision(image) is None
+
+
+def test_a_proposal_that_arrives_between_looking_and_accepting_is_not_adopted(
+    project, image, proposed, animal, propose
+):
+    version = documents.document(project, image)["version"]
+    propose(image, (animal(0, 0, 9, 9, source="model"),), {}, version="v2")
+    with pytest.raises(StaleError):
+        documents.accept_image(project, image, 0, {"instances": [], "version": version}, "me")
+    assert project.revision(image) is None
+
+
+def test_a_region_replaced_while_its_image_is_accepted_does_not_undo_the_save(
+    project, image, proposed, monkeypatch
+):
+    def gone(id, state):
+        raise DataError(f"region {id}", "is no longer there", "reload the image")
+
+    monkeypatch.setattr(project, "answer_region", gone)
+    shown = documents.accept_image(project, image, 0, {"version": "v1"}, "me")
+    assert (shown["status"], shown["revision"]) == ("verified", 1)
+
+
+def test_a_save_whose_reply_was_lost_is_no_conflict(project, image, proposed, animal):
+    cow = sent(animal(30, 30, 8, 8))
+    documents.save(project, image, 0, {"instances": [cow]}, "me")
+    body = {"instances": [cow, sent(proposed[0])], "rejected": [proposed[1].id]}
+    first = documents.save(project, image, 1, body, "me")
+    assert documents.save(project, image, 1, body, "me") == first == {"revision": 2}
+    assert project.revision_numbers(image) == [1, 2]
+    for base, author, changed in ((0, "me", {}), (1, "other", {}), (1, "me", {"instances": []})):
+        with pytest.raises(ConflictError):
+            documents.save(project, image, base, {**body, **changed}, author)
+
+
+def test_an_answer_whose_reply_was_lost_is_no_conflict(project, image, proposed, animal, propose):
+    body = {"action": "accept", "instances": [sent(animal(30, 30, 8, 8))]}
+    first = documents.answer_region(project, image, "edge", 0, body, "me")
+    assert documents.answer_region(project, image, "edge", 0, body, "me") == first
+    propose(image, (), {}, version="v2")  # nor does a new proposal make it one
+    again = documents.answer_region(project, image, "edge", 0, body, "me")
+    assert (again["revision"], again["version"]) == (1, "v2")
+    for changed in ({"instances": []}, {"action": "fix"}):
+        with pytest.raises(StaleError):
+            documents.answer_region(project, image, "edge", 0, {**body, **changed}, "me")
+    assert project.revision_numbers(image) == [1]
+
+
+def test_an_acceptance_whose_reply_was_lost_is_no_conflict(project, image, proposed, animal):
+    body = {"instances": [sent(animal(30, 30, 8, 8))], "version": "v1"}
+    first = documents.accept_image(project, image, 0, body, "me")
+    assert documents.accept_image(project, image, 0, body, "me") == first
+    assert project.revision_numbers(image) == [1]
+    with pytest.raises(ConflictError):
+        documents.accept_image(project, image, 0, {**body, "rejected": [proposed[0].id]}, "me")
+
+
+def test_an_acceptance_without_an_animal_that_another_save_kept_is_a_conflict(
+    project, image, animal
+):
+    model = animal(5, 5, 9, 9, source="model")
+    project.save_revision(image, 0, [model, animal(30, 30, 8, 8)], full_image(*SIZE), "me")
+    documents.save(project, image, 1, {"instances": [sent(model)]}, "me")
+    with pytest.raises(ConflictError):
+        documents.accept_image(project, image, 1, {"instances": []}, "me")
+
+
+def test_a_category_merged_since_the_page_was_loaded_can_still_be_sent(project, image, animal):
+    heifer = project.add_category("heifer").id
+    (cow,) = (one.id for one in project.categories() if one.name == "cow")
+    drawn = animal(5, 5, 10, 10, category=heifer)
+    documents.save(project, image, 0, {"instances": [sent(drawn)]}, "me")
+    project.merge_categories(heifer, cow)
+    assert documents.save(project, image, 1, {"instances": [sent(drawn)]}, "me") == {"revision": 1}
+    body = {"instances": [sent(drawn), sent(animal(30, 30, 8, 8, category=heifer))]}
+    documents.save(project, image, 1, body, "me")
+    assert [one.category for one in project.revision(image).instances] == [cow, cow]
 
 
 def test_an_image_without_animals_can_be_accepted(project, image):
@@ -163,8 +250,11 @@ def test_covered_and_stale_regions_are_not_open(project, image, proposed, animal
     documents.answer_region(project, image, "empty", 1, {"action": "skip"}, "me")
     propose(image, (), {"new": box(40, 40, 4, 4)}, version="v2")
     assert [row["id"] for row in documents.document(project, image)["regions"]] == ["new"]
-    with pytest.raises(DataError, match="older proposal"):
-        documents.answer_region(project, image, "empty", 1, {"action": "accept"}, "me")
+    for region in ("empty", "edge"):  # the skipped one is still stored, the open one is gone
+        with pytest.raises(StaleError):
+            documents.answer_region(project, image, region, 1, {"action": "accept"}, "me")
+    with pytest.raises(StaleError):
+        documents.answer_region(project, image, "empty", 1, {"action": "skip"}, "me")
 
 
 def test_a_region_of_another_image_is_refused(project, image, proposed):
@@ -180,7 +270,7 @@ def test_an_unknown_action_is_refused(project, image, proposed):
 
 
 def test_new_proposals_never_touch_revisions(project, image, proposed, animal, propose):
-    documents.accept_image(project, image, 0, {}, "me")
+    documents.accept_image(project, image, 0, {"version": "v1"}, "me")
     before = project.revision(image)
     propose(image, (animal(0, 0, 30, 30, source="model"),), {}, version="v2")
     after = project.revision(image)
@@ -196,3 +286,16 @@ def test_unknown_keys_survive_an_edit(project, image, animal):
     (one,) = project.revision(image).instances
     assert (one.extras, one.iscrowd, one.attributes) == ({"tag": 7}, True, {"ear": "red"})
     assert documents.document(project, image)["status"] == "verified"
+
+
+@pytest.mark.parametrize(
+    ("revision", "verified", "word"),
+    [
+        (0, "none", "unlabeled"),
+        (1, "none", "draft"),
+        (2, "partial", "partial"),
+        (3, "whole", "verified"),
+    ],
+)
+def test_the_words_of_a_status(revision, verified, word):
+    assert documents.status_of(revision, verified) == word
