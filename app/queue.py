@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import PurePath
 from typing import Any
 
-from app.workflow.documents import Status
+from app.workflow.documents import Status, status_of
 from data_io.store import ImageState, Store
 from data_io.types import ImageRecord
-from model.acquisition import Candidate, rank
+from model.acquisition import Candidate, Pick, rank
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,6 @@ class Item:
         return asdict(self)
 
 
-def status_of(state: ImageState) -> Status:
-    """The word for how far a person has got with an image."""
-    if state.revision == 0:
-        return "unlabeled"
-    words: dict[str, Status] = {"none": "draft", "partial": "partial", "whole": "verified"}
-    return words[state.verified]
-
-
 def ranked(store: Store, top: int | None = None) -> list[Item]:
     """The images that are not verified whole, best next one first.
 
@@ -45,8 +37,41 @@ def ranked(store: Store, top: int | None = None) -> list[Item]:
         store: the project.
         top: length of the queue, None = all.
     """
-    records = {record.id: record for record in store.images()}
-    states = store.image_states()
+    records, states = _pool(store)
+    return [
+        Item(
+            image=pick.image,
+            name=PurePath(records[pick.image].path).name,
+            score=pick.score,
+            why=pick.why,
+            regions=states[pick.image].open_regions,
+            status=status_of(states[pick.image].revision, states[pick.image].verified),
+        )
+        for pick in _picks(records, states, top)
+    ]
+
+
+def next_image(store: Store, after: str | None = None, direction: int = 1) -> str | None:
+    """The image after (1) or before (-1) `after` in the queue; None at its end.
+
+    An image that has left the queue, for instance since it was just accepted, continues at the
+    front: what is ahead was ranked knowing what it taught.
+    """
+    order = [pick.image for pick in _picks(*_pool(store))]
+    if after not in order:
+        return order[0] if order and direction > 0 else None
+    place = order.index(after) + (1 if direction > 0 else -1)
+    return order[place] if 0 <= place < len(order) else None
+
+
+def _pool(store: Store) -> tuple[dict[str, ImageRecord], dict[str, ImageState]]:
+    return {record.id: record for record in store.images()}, store.image_states()
+
+
+def _picks(
+    records: Mapping[str, ImageRecord], states: Mapping[str, ImageState], top: int | None = None
+) -> tuple[Pick, ...]:
+    """The queue's order alone: the canvas asks for it at every step to the next image."""
     places = _positions(records)
     candidates = [
         Candidate(
@@ -59,30 +84,7 @@ def ranked(store: Store, top: int | None = None) -> list[Item]:
         )
         for record in records.values()
     ]
-    return [
-        Item(
-            image=pick.image,
-            name=PurePath(records[pick.image].path).name,
-            score=pick.score,
-            why=pick.why,
-            regions=states[pick.image].open_regions,
-            status=status_of(states[pick.image]),
-        )
-        for pick in rank(candidates, top)
-    ]
-
-
-def next_image(store: Store, after: str | None = None, direction: int = 1) -> str | None:
-    """The image after (1) or before (-1) `after` in the queue; None at its end.
-
-    An image that has left the queue, for instance since it was just accepted, continues at the
-    front: what is ahead was ranked knowing what it taught.
-    """
-    order = [item.image for item in ranked(store)]
-    if after not in order:
-        return order[0] if order and direction > 0 else None
-    place = order.index(after) + (1 if direction > 0 else -1)
-    return order[place] if 0 <= place < len(order) else None
+    return rank(candidates, top)
 
 
 def _positions(records: Mapping[str, ImageRecord]) -> dict[str, int]:

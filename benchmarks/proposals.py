@@ -77,9 +77,17 @@ def measure(version: Path | None, images: int, threads: int | None, seed: int) -
         unsure = timed("entropy", lambda: uncertainty.to_bytes(uncertainty.entropy(answer)))
         asked = timed(
             "regions",
-            lambda: uncertainty.regions(unsure, found, HEIGHT, WIDTH, version=predictor.version),
+            lambda: uncertainty.regions(
+                unsure,
+                found,
+                HEIGHT,
+                WIDTH,
+                classes=len(answer),
+                version=predictor.version,
+                image="",
+            ),
         )
-        timed("score", lambda: uncertainty.image_score(unsure))
+        timed("score", lambda: uncertainty.image_score(unsure, len(answer)))
         times.setdefault("whole", []).append((time.perf_counter() - start) * 1000)
         animals.append(len(found))
         regions.append(len(asked))

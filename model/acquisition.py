@@ -1,12 +1,21 @@
 """Which image next: coverage while there is no proposal, then uncertainty, spread over the groups.
 
 Scores come from elsewhere (`uncertainty.image_score`); this module only orders them.
+
+The queue is ordered anew at every click, so nothing here looks at the whole pool for each place of
+it: a heap holds the best image of every group, and the next of a group is found by bisection.
+Embeddings are the exception, since every image that is seen may be like every other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import heapq
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,47 +74,29 @@ def rank(
         k: length of the queue, None = all.
     """
     config = config or RankConfig()
-    if k is not None and k <= 0:
-        return ()
     scored = [c for c in candidates if c.score is not None and not c.reviewed]
     fresh = [c for c in candidates if c.score is None and not c.reviewed]
     seen = [c for c in candidates if c.reviewed]
-    picks = _by_uncertainty(scored, seen, len(scored) if k is None else k, config)
-    left = len(fresh) if k is None else k - len(picks)
-    return (*picks, *_by_coverage(fresh, [*seen, *scored], left, config))
+    queue = chain(
+        _by_uncertainty(scored, seen, config), _by_coverage(fresh, [*seen, *scored], config)
+    )
+    return tuple(islice(queue, None if k is None else max(0, k)))
 
 
-class _Pool:
-    """Arrays of the open candidates, and how near each is to what has been seen."""
+class _Likeness:
+    """The embeddings of a pool."""
 
     def __init__(self, pool: Sequence[Candidate]) -> None:
-        self.groups = np.array([c.group for c in pool], dtype=object)
-        self.position = np.array(
-            [np.nan if c.position is None else c.position for c in pool], np.float64
-        )
-        self.gap = np.full(len(pool), np.inf)  # distance in the sequence to the nearest seen image
-        self.cosine = np.full(len(pool), -1.0)  # similarity to the most similar seen image
-        self.count = np.zeros(len(pool), np.int64)  # images of the own group already seen
-        self.unit = [_unit(c.embedding) for c in pool]
-        known = [u for u in self.unit if u is not None]
-        self.matrix = (
-            np.stack([known[0] * 0 if u is None else u for u in self.unit]) if known else None
+        units = [_unit(c.embedding) for c in pool]
+        known = [u for u in units if u is not None]
+        self._matrix = (
+            np.stack([known[0] * 0 if u is None else u for u in units]) if known else None
         )
 
-    def see(self, candidate: Candidate) -> None:
-        """Update distances and counts for an image that is ahead in the queue or reviewed."""
-        same = self.groups == candidate.group
-        self.count[same] += 1
-        if candidate.position is not None:
-            gap = np.abs(self.position[same] - candidate.position)
-            self.gap[same] = np.fmin(self.gap[same], gap)
+    def to(self, candidate: Candidate) -> Floats | None:
+        """(n,) cosines of the pool to a candidate; None where nothing can be compared."""
         unit = _unit(candidate.embedding)
-        if unit is not None and self.matrix is not None:
-            self.cosine = np.maximum(self.cosine, self.matrix @ unit)
-
-    def duplicates(self, config: RankConfig) -> NDArray[np.bool_]:
-        """(n,) True where an image nearly repeats one that has been seen."""
-        return np.asarray((self.gap <= config.neighbor_gap) | (self.cosine >= config.similarity))
+        return None if unit is None or self._matrix is None else np.asarray(self._matrix @ unit)
 
 
 def _unit(embedding: NDArray[np.float32] | None) -> Floats | None:
@@ -115,31 +106,114 @@ def _unit(embedding: NDArray[np.float32] | None) -> Floats | None:
     return vector / max(1e-12, float(np.linalg.norm(vector)))
 
 
+def _members(pool: Sequence[Candidate]) -> dict[str, list[int]]:
+    """Places in the pool, by group."""
+    members: dict[str, list[int]] = defaultdict(list)
+    for index, candidate in enumerate(pool):
+        members[candidate.group].append(index)
+    return dict(members)
+
+
+def _placed(pool: Sequence[Candidate], indices: Iterable[int]) -> tuple[list[int], list[int]]:
+    """Positions in the sequence, ascending, and the places in the pool they belong to."""
+    found = [(place, i) for i in indices if (place := pool[i].position) is not None]
+    found.sort()
+    return [place for place, _ in found], [index for _, index in found]
+
+
 def _by_uncertainty(
-    pool: Sequence[Candidate], seen: Sequence[Candidate], k: int, config: RankConfig
-) -> list[Pick]:
-    if not pool:
-        return []
-    state = _Pool(pool)
+    pool: Sequence[Candidate], seen: Sequence[Candidate], config: RankConfig
+) -> Iterator[Pick]:
+    repeats = _Repeats(pool, config)
     for candidate in seen:
-        state.see(candidate)
-    # Reviewed images make duplicates, but only the queue itself discounts a group.
-    state.count[:] = 0
-    scores = np.array([c.score for c in pool], np.float64)
-    left = np.ones(len(pool), np.bool_)
-    picks: list[Pick] = []
-    while left.any() and len(picks) < k:
-        value = scores * config.group_discount**state.count
-        late = state.duplicates(config)
-        open_now = left & ~late if (left & ~late).any() else left
-        chosen = int(np.argmax(np.where(open_now, value, -np.inf)))
-        candidate = pool[chosen]
-        picks.append(
-            Pick(candidate.image, candidate.score, _why_unsure(candidate, bool(late[chosen])))
-        )
-        left[chosen] = False
-        state.see(candidate)
-    return picks
+        repeats.see(candidate)
+    heads = _Heads(pool, config.group_discount)
+    heads.fill(range(len(pool)))
+    later: list[int] = []
+    while (chosen := heads.best()) is not None:
+        if repeats.late[chosen]:
+            heads.drop()
+            later.append(chosen)
+        else:
+            yield _unsure(pool[chosen], False)
+            heads.take()
+            repeats.see(pool[chosen])
+    heads.fill(later)
+    while (chosen := heads.best()) is not None:
+        yield _unsure(pool[chosen], True)
+        heads.take()
+
+
+class _Repeats:
+    """Which candidates of a pool nearly repeat an image that was seen; once so, always so."""
+
+    def __init__(self, pool: Sequence[Candidate], config: RankConfig) -> None:
+        self.late = [False] * len(pool)
+        self._config = config
+        self._lines = {group: _placed(pool, own) for group, own in _members(pool).items()}
+        self._likeness = _Likeness(pool)
+
+    def see(self, candidate: Candidate) -> None:
+        """Mark what nearly repeats an image that is ahead in the queue or reviewed."""
+        place, gap = candidate.position, self._config.neighbor_gap
+        line = self._lines.get(candidate.group)
+        if place is not None and line is not None:
+            places, indices = line
+            for i in range(bisect_left(places, place - gap), bisect_right(places, place + gap)):
+                self.late[indices[i]] = True
+        cosines = self._likeness.to(candidate)
+        if cosines is not None:
+            for index in np.flatnonzero(cosines >= self._config.similarity):
+                self.late[index] = True
+
+
+class _Heads:
+    """Candidates by group, the best of every group in a heap.
+
+    Taking one discounts the rest of its group, which changes the worth of no other group's best.
+    """
+
+    def __init__(self, pool: Sequence[Candidate], discount: float) -> None:
+        self._scores = [c.score or 0.0 for c in pool]
+        self._groups = [c.group for c in pool]
+        self._factors: list[float] = (discount ** np.arange(len(pool) + 1)).tolist()
+        self._taken = dict.fromkeys(self._groups, 0)
+        self._rows: dict[str, list[int]] = {}
+        self._heap: list[tuple[float, int, str]] = []
+
+    def fill(self, indices: Iterable[int]) -> None:
+        """Begin with these candidates; what was taken before still counts."""
+        self._rows = defaultdict(list)
+        for index in sorted(indices, key=lambda i: (self._scores[i], -i)):  # the best at the end
+            self._rows[self._groups[index]].append(index)
+        self._heap = [self._entry(group) for group in self._rows]
+        heapq.heapify(self._heap)
+
+    def best(self) -> int | None:
+        """The candidate of the highest discounted score, the first of equals; None at the end."""
+        return self._heap[0][1] if self._heap else None
+
+    def take(self) -> None:
+        """Put the best one into the queue."""
+        self._taken[self._heap[0][2]] += 1
+        self.drop()
+
+    def drop(self) -> None:
+        """Leave the best one out."""
+        group = self._heap[0][2]
+        self._rows[group].pop()
+        if self._rows[group]:
+            heapq.heapreplace(self._heap, self._entry(group))
+        else:
+            heapq.heappop(self._heap)
+
+    def _entry(self, group: str) -> tuple[float, int, str]:
+        index = self._rows[group][-1]
+        return -self._scores[index] * self._factors[self._taken[group]], index, group
+
+
+def _unsure(candidate: Candidate, late: bool) -> Pick:
+    return Pick(candidate.image, candidate.score, _why_unsure(candidate, late))
 
 
 def _why_unsure(candidate: Candidate, late: bool) -> str:
@@ -152,42 +226,154 @@ def _why_unsure(candidate: Candidate, late: bool) -> str:
 
 
 def _by_coverage(
-    pool: Sequence[Candidate], seen: Sequence[Candidate], k: int, config: RankConfig
-) -> list[Pick]:
+    pool: Sequence[Candidate], seen: Sequence[Candidate], config: RankConfig
+) -> Iterator[Pick]:
     """Least seen group first; inside it the image least like everything seen."""
-    if not pool:
-        return []
+    order = _by_likeness if any(c.embedding is not None for c in pool) else _by_distance
+    for chosen, first, late in order(pool, seen, config):
+        yield Pick(pool[chosen].image, None, _why_covers(pool[chosen], first, late))
+
+
+def _by_distance(
+    pool: Sequence[Candidate], seen: Sequence[Candidate], config: RankConfig
+) -> Iterator[tuple[int, bool, bool]]:
+    """Place in the pool, whether its group is new, whether it nearly repeats an image seen."""
+    known: dict[str, list[int]] = defaultdict(list)
+    count: dict[str, int] = defaultdict(int)
+    for candidate in seen:
+        count[candidate.group] += 1
+        if candidate.position is not None:
+            known[candidate.group].append(candidate.position)
+    members = _members(pool)
+    lines = {group: _Line(pool, own, known[group]) for group, own in members.items()}
+
+    def entry(group: str) -> tuple[bool, int, float, float, int, str]:
+        gap, middle, index = lines[group].farthest()
+        return gap <= config.neighbor_gap, count[group], -gap, middle, index, group
+
+    heap = [entry(group) for group in members]
+    heapq.heapify(heap)
+    while heap:
+        late, ahead, _, _, index, group = heap[0]
+        yield index, ahead == 0, late
+        count[group] += 1
+        if lines[group].take():
+            heapq.heapreplace(heap, entry(group))
+        else:
+            heapq.heappop(heap)
+
+
+class _Line:
+    """A group's candidates along its sequence, cut where images were seen.
+
+    Between two cuts the farthest candidate lies next to the middle, so a stretch needs two
+    look-ups and not a distance for each of its candidates.
+    """
+
+    def __init__(
+        self, pool: Sequence[Candidate], indices: Sequence[int], seen: Sequence[int]
+    ) -> None:
+        self._places, self._indices = _placed(pool, indices)
+        n = len(self._places)
+        # A first look at a group should start in the middle of its sequence.
+        self._middle = (self._places[(n - 1) // 2] + self._places[n // 2]) / 2 if n else 0.0
+        # -distance, distance from the middle, place in the pool; place in the line, its stretch,
+        # the cuts at its ends. Without a position an image is far from everything.
+        self._heap: list[tuple[float, float, int, int, int, int, float, float]] = [
+            (-inf, 0.0, i, 0, 0, 0, -inf, inf) for i in indices if pool[i].position is None
+        ]
+        heapq.heapify(self._heap)
+        start, low = 0, -inf
+        for cut in sorted(set(seen)):
+            end = bisect_left(self._places, cut)
+            self._add(start, end, low, cut)
+            start, low = end, float(cut)
+        self._add(start, n, low, inf)
+
+    def farthest(self) -> tuple[float, float, int]:
+        """Distance to the nearest image seen, distance from the middle, place in the pool."""
+        minus, middle, index, *_ = self._heap[0]
+        return -minus, middle, index
+
+    def take(self) -> bool:
+        """See the farthest candidate; False when it was the last."""
+        _, _, _, spot, start, end, low, high = heapq.heappop(self._heap)
+        if start < end:
+            place = self._places[spot]
+            self._add(start, spot, low, place)
+            self._add(spot + 1, end, place, high)
+        return bool(self._heap)
+
+    def _add(self, start: int, end: int, low: float, high: float) -> None:
+        """Note the farthest candidate of a stretch between the cuts `low` and `high`."""
+        if start == end:
+            return
+        places, middle = self._places, self._middle
+        uncut = low == -inf and high == inf
+        cut = bisect_right(places, middle if uncut else (low + high) / 2, start, end)
+        spots = [cut] if cut < end else []
+        if cut > start:
+            spots.append(bisect_left(places, places[cut - 1], start, cut))  # the first of equals
+        entries = (
+            (
+                -min(places[spot] - low, high - places[spot]),
+                abs(places[spot] - middle),
+                self._indices[spot],
+                spot,
+            )
+            for spot in spots
+        )
+        heapq.heappush(self._heap, (*min(entries), start, end, low, high))
+
+
+def _by_likeness(
+    pool: Sequence[Candidate], seen: Sequence[Candidate], config: RankConfig
+) -> Iterator[tuple[int, bool, bool]]:
+    """As `_by_distance`, where the likeness of embeddings comes before the distance."""
     state = _Pool(pool)
     for candidate in seen:
         state.see(candidate)
-    from_middle = _from_middle(state)
     left = np.ones(len(pool), np.bool_)
-    picks: list[Pick] = []
-    while left.any() and len(picks) < k:
-        late = state.duplicates(config)
-        open_now = left & ~late if (left & ~late).any() else left
+    while left.any():
+        late = (state.gap <= config.neighbor_gap) | (state.cosine >= config.similarity)
         # np.lexsort: the last key counts most.
-        gap = np.where(np.isfinite(state.gap), state.gap, 1e18)
-        order = np.lexsort((from_middle, -gap, np.round(state.cosine, 6), state.count, ~open_now))
-        chosen = int(order[0])
-        first = state.count[chosen] == 0
-        candidate = pool[chosen]
-        picks.append(
-            Pick(candidate.image, None, _why_covers(candidate, bool(first), bool(late[chosen])))
-        )
+        keys = (state.from_middle, -state.gap, np.round(state.cosine, 6), state.count, late, ~left)
+        chosen = int(np.lexsort(keys)[0])
+        yield chosen, bool(state.count[chosen] == 0), bool(late[chosen])
         left[chosen] = False
-        state.see(candidate)
-    return picks
+        state.see(pool[chosen])
 
 
-def _from_middle(state: _Pool) -> Floats:
-    """Distance from the middle of the own sequence: where a first look at a group should start."""
-    distance = np.zeros(len(state.position))
-    for group in dict.fromkeys(state.groups.tolist()):
-        same = state.groups == group
-        if np.isfinite(state.position[same]).any():
-            distance[same] = np.abs(state.position[same] - np.nanmedian(state.position[same]))
-    return np.nan_to_num(distance)
+class _Pool:
+    """Arrays over a pool: how near each candidate is to what has been seen."""
+
+    def __init__(self, pool: Sequence[Candidate]) -> None:
+        n = len(pool)
+        self.gap = np.full(n, np.inf)  # distance in the sequence to the nearest seen image
+        self.cosine = np.full(n, -1.0)  # similarity to the most similar seen image
+        self.count = np.zeros(n, np.int64)  # images of the own group already seen
+        self.from_middle = np.zeros(n)
+        self._position = np.array(
+            [np.nan if c.position is None else c.position for c in pool], np.float64
+        )
+        self._likeness = _Likeness(pool)
+        self._members = {group: np.array(own) for group, own in _members(pool).items()}
+        for own in self._members.values():
+            place = self._position[own]
+            if np.isfinite(place).any():
+                self.from_middle[own] = np.nan_to_num(np.abs(place - np.nanmedian(place)))
+
+    def see(self, candidate: Candidate) -> None:
+        """Update distances and counts for an image that is ahead in the queue or reviewed."""
+        own = self._members.get(candidate.group)
+        if own is not None:
+            self.count[own] += 1
+            if candidate.position is not None:
+                gap = np.abs(self._position[own] - candidate.position)
+                self.gap[own] = np.fmin(self.gap[own], gap)
+        cosines = self._likeness.to(candidate)
+        if cosines is not None:
+            self.cosine = np.maximum(self.cosine, cosines)
 
 
 def _why_covers(candidate: Candidate, first: bool, late: bool) -> str:

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_io.errors import DataError, refused_rows
-from data_io.formats.coco import CocoImage, read_coco
+from data_io.formats.coco import read_coco
+from data_io.formats.labels import FileImage
 from data_io.geometry import (
     Rle,
     area_of_rle,
@@ -78,7 +79,8 @@ def evaluate(
         points: JSON {file name: {"points": [[x, y], ...]}}, one human point an animal; its images
             may be others than the COCO file's.
         progress: called with (images done, images in all).
-        names: category id -> name for the predictor's categories; None takes the ids as names.
+        names: category id -> name for the predictor's categories, merged ones under the name of
+            their target; None takes the ids as names.
 
     Returns:
         iou, miou, boundary_iou, ap, ap50, pq, count_mae, error_auroc, error_recall_at_5 (None where
@@ -89,13 +91,13 @@ def evaluate(
         DataError: a file cannot be read, or not one image could be scored.
     """
     refused: list[DataError] = []
-    labeled: dict[str, CocoImage] = {}
+    labeled: dict[str, FileImage] = {}
     classes: dict[str, str] = {}
     if coco_file is not None:
         truth = read_coco(Path(coco_file))
         refused += truth.refused
         labeled = {image.file_name: image for image in truth.images}
-        classes = {str(category.coco_id): category.name for category in truth.categories}
+        classes = {category.key: category.name for category in truth.categories}
     marked = {} if points is None else read_points(Path(points))
     folder = _Folder(Path(images_dir))
     tally = Tally(classes, names or {})
@@ -121,7 +123,7 @@ def _score_one(
     tally: Tally,
     predictor: Predicts,
     path: Path,
-    truth: CocoImage | None,
+    truth: FileImage | None,
     points: Points | None,
 ) -> None:
     image = read(path)
@@ -164,7 +166,7 @@ class Tally:
 
     def add(
         self,
-        truth: CocoImage,
+        truth: FileImage,
         instances: Sequence[Instance],
         rles: Sequence[Rle],
         uncertainty: Pixels,

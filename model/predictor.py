@@ -1,7 +1,8 @@
 """One image -> what a model version proposes for it.
 
 Route: scale to the version's long side -> normalize -> pad to a multiple of 32 -> network, once
-more mirrored -> mean probability -> stride 4 of the image -> instances, uncertainty, regions.
+more mirrored -> mean probability -> stride 4 of the image -> instances, uncertainty. Regions and
+score are left to `model.uncertainty`, since they depend on what a person has verified already.
 
 On the CPU the network runs in ONNX Runtime (less than half the time of eager torch), on CUDA in
 torch with autocast.
@@ -20,10 +21,11 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
+from data_io.atomic import file_sha256
 from data_io.errors import DataError
-from data_io.types import Instance, ReviewRegion
+from data_io.types import Instance
 from model import instances, uncertainty
-from model.checkpoint import ONNX, file_sha256, load_version, read_meta
+from model.checkpoint import ONNX, load_version, read_meta
 from model.instances import STRIDE, resample
 from model.network import MULTIPLE
 
@@ -43,15 +45,11 @@ class Prediction:
             the background, class c the predictor's ``categories[c - 1]``.
         uncertainty: (h, w) uint8, 255 = entropy / ln C of 1.
         instances: animals in image pixels, with scores and the version's id.
-        regions: places to judge, the most expected error first; their `image` is "".
-        score: in [0, 1], higher = look sooner.
     """
 
     probability: Floats
     uncertainty: NDArray[np.uint8]
     instances: tuple[Instance, ...]
-    regions: tuple[ReviewRegion, ...]
-    score: float
 
 
 class Predictor:
@@ -108,14 +106,10 @@ class Predictor:
         """
         height, width = image.shape[:2]
         probability = self.probability(image)
-        unsure = uncertainty.to_bytes(uncertainty.entropy(probability))
-        animals = instances.extract(probability, height, width, self.categories, self.version)
         return Prediction(
             probability=probability,
-            uncertainty=unsure,
-            instances=animals,
-            regions=uncertainty.regions(unsure, animals, height, width, version=self.version),
-            score=uncertainty.image_score(unsure),
+            uncertainty=uncertainty.to_bytes(uncertainty.entropy(probability)),
+            instances=instances.extract(probability, height, width, self.categories, self.version),
         )
 
     def probability(self, image: NDArray[np.uint8]) -> Floats:

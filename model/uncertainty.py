@@ -4,13 +4,15 @@ A per-image percentile would flag its share of a perfect image too, so highlight
 floor and an area budget of their own (at most 5 % of the image).
 
 Convention: maps are at stride 4 of the image, (ceil(H/4), ceil(W/4)), uint8, 255 = entropy / ln C
-of 1. Parts and boxes are in image pixels.
+of 1. Parts and boxes are in image pixels. What a value means for a person depends on the number of
+classes C: two rivals at one half each have one BIT of entropy, which is 1 / log2 C on the map, so
+whatever is judged here is judged in bits.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,7 +21,14 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from data_io.geometry import area_of_rle, box_of_parts, mask_of_parts, parts_of_mask, rle_of_parts
+from data_io.geometry import (
+    area_of_rle,
+    box_of_parts,
+    mask_of_parts,
+    parts_of_mask,
+    parts_to_json,
+    rle_of_parts,
+)
 from data_io.types import Instance, Part, Parts, ReviewRegion
 from model.instances import STRIDE, resample
 
@@ -28,6 +37,7 @@ Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int32]
 Mask = NDArray[np.bool_]
+Window = tuple[slice, slice]  # rows, columns of a map
 
 REASONS: dict[Kind, str] = {
     "boundary": "The outline of this animal is unsure here: check where the body ends.",
@@ -42,7 +52,7 @@ class RegionConfig:
     """What becomes a review region."""
 
     budget: float = 0.05  # most of the image's area that all regions together may cover
-    floor: float = 0.5  # entropy / ln C below which nothing is ever flagged
+    floor: float = 0.5  # bits of entropy below which nothing is ever flagged
     smooth: float = 1.0  # sigma in cells: thin rims fade, patches a person can judge stay
     grow: int = 1  # cells added around a region so that it can be seen
     least: int = 5  # unreliable cells a region needs
@@ -69,21 +79,22 @@ def to_bytes(normalized: Floats) -> Bytes:
     return np.asarray(np.round(np.clip(normalized, 0, 1) * 255), np.uint8)
 
 
-def _expected_error() -> Floats:
-    """For each byte the chance that the pixel is wrong: the binary entropy's inverse, in [0, .5].
+def expected_error(classes: int) -> Floats:
+    """For each byte of a map the chance that the pixel is wrong: the binary entropy's inverse.
 
-    For more than two classes this is the chance at which two rivals would share the entropy.
+    Exact for two rivals, however many `classes` there are beside them. More than one bit takes
+    three rivals or more and counts as the coin toss of two.
+
+    Returns:
+        (256,) float32 in [0, .5].
     """
     chance = np.linspace(0, 0.5, 4001)
     p = np.clip(chance, 1e-12, 1)
     bits = -(p * np.log2(p) + (1 - p) * np.log2(1 - p))
-    return np.interp(np.arange(256) / 255, bits, chance).astype(np.float32)
+    return np.interp(np.arange(256) / 255 * np.log2(classes), bits, chance).astype(np.float32)
 
 
-EXPECTED_ERROR = _expected_error()
-
-
-def image_score(uncertainty: Bytes) -> float:
+def image_score(uncertainty: Bytes, classes: int) -> float:
     """How much an image needs a person: expected error, the worst places counting most.
 
     The expected error of the cells, worst first, is averaged with weights that fall by e every 5 %
@@ -91,6 +102,7 @@ def image_score(uncertainty: Bytes) -> float:
 
     Args:
         uncertainty: (h, w) uint8; verified cells should be 0, see `without_verified`.
+        classes: C of the map, background included.
     """
     count = np.bincount(uncertainty.ravel(), minlength=256)[::-1]
     edges = np.concatenate([[0], np.cumsum(count)]) / max(1, uncertainty.size)
@@ -98,7 +110,7 @@ def image_score(uncertainty: Bytes) -> float:
     weight = np.exp(-edges[:-1] / 0.05) - np.exp(-edges[1:] / 0.05)
     if weight.sum() <= 0:
         return 0.0
-    return float(np.clip(2 * (weight * EXPECTED_ERROR[::-1]).sum() / weight.sum(), 0, 1))
+    return float(np.clip(2 * (weight * expected_error(classes)[::-1]).sum() / weight.sum(), 0, 1))
 
 
 def verified_cells(verified: Parts, height: int, width: int) -> Mask:
@@ -129,8 +141,9 @@ def regions(
     height: int,
     width: int,
     *,
+    classes: int,
     version: str,
-    image: str = "",
+    image: str,
     verified: Parts = (),
     config: RegionConfig | None = None,
 ) -> tuple[ReviewRegion, ...]:
@@ -140,12 +153,14 @@ def regions(
         uncertainty: (ceil(height/4), ceil(width/4)) uint8.
         instances: the image's current animals; they decide what kind of doubt a region is.
         height, width: size of the image in pixels.
+        classes: C of the map, background included.
         version: model version the map comes from.
-        image: id the regions carry.
+        image: id of the image.
         verified: area already answered; no region enters it.
 
     Returns:
-        Connected regions, together at most `config.budget` of the image; none on a sure map.
+        Connected regions, together at most `config.budget` of the image; none on a sure map. The
+        same place of the same image and version always has the same id.
     """
     config = config or RegionConfig()
     closed = verified_cells(verified, height, width)
@@ -153,32 +168,62 @@ def regions(
         # One cell of distance, so that a rounded outline cannot slip back in.
         closed = cv2.dilate(closed.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     open_map = np.where(closed, np.uint8(0), uncertainty)
-    labels = _unreliable(open_map, closed, config)
+    labels = _unreliable(open_map, closed, classes, config)
     animals = label_map(instances, height, width)
-    made = []
-    for k in range(1, int(labels.max(initial=0)) + 1):
-        mass = float(EXPECTED_ERROR[open_map[labels == k]].sum())
-        score = float(np.sqrt(min(1.0, mass / (config.budget * labels.size))))
-        kind = kind_of(labels == k, open_map, animals, config.floor)
-        parts = _outline(labels == k, height, width, config)
-        if parts:
-            made.append(
-                ReviewRegion(
-                    id=uuid.uuid4().hex,
-                    image=image,
-                    version=version,
-                    kind=kind,
-                    parts=parts,
-                    box=box_of_parts(parts),
-                    score=score,
-                    reason=REASONS[kind],
-                )
+    sizes = np.bincount(animals.ravel())
+    made: list[ReviewRegion] = []
+    for number, mass, window in _heaviest(labels, open_map, classes):
+        parts = _outline(labels[window] == number, window, height, width, config)
+        if not parts:
+            continue
+        near = _widened(window)
+        kind = kind_of(
+            labels[near] == number, open_map[near], animals[near], sizes, classes, config.floor
+        )
+        made.append(
+            ReviewRegion(
+                id=_region_id(version, image, parts),
+                image=image,
+                version=version,
+                kind=kind,
+                parts=parts,
+                box=box_of_parts(parts),
+                score=float(np.sqrt(min(1.0, mass / (config.budget * labels.size)))),
+                reason=REASONS[kind],
             )
-    made.sort(key=lambda region: -region.score)
-    return _within_budget(made[: config.most], height, width, config.budget)
+        )
+        if len(made) == config.most:
+            break
+    return _within_budget(made, height, width, config.budget)
 
 
-def _unreliable(open_map: Bytes, closed: Mask, config: RegionConfig) -> Labels:
+def _region_id(version: str, image: str, parts: Parts) -> str:
+    """An id of the place: a rank would pass from an answered region on to the next in line."""
+    return uuid.uuid5(uuid.NAMESPACE_OID, f"{version}/{image}/{parts_to_json(parts)}").hex
+
+
+def _heaviest(labels: Labels, open_map: Bytes, classes: int) -> Iterator[tuple[int, float, Window]]:
+    """Number, expected wrong cells and tight window of each region, the heaviest first."""
+    rows, columns = np.nonzero(labels)  # few: the area budget holds already
+    numbers = labels[rows, columns]
+    mass = np.bincount(numbers, expected_error(classes)[open_map[rows, columns]], minlength=1)
+    for number in (np.argsort(-mass[1:], kind="stable") + 1).tolist():
+        own = numbers == number
+        top, bottom = int(rows[own].min()), int(rows[own].max()) + 1
+        left, right = int(columns[own].min()), int(columns[own].max()) + 1
+        yield number, float(mass[number]), (slice(top, bottom), slice(left, right))
+
+
+def _widened(window: Window) -> Window:
+    """A window and the two cells around it that the kind of doubt depends on."""
+    rows, columns = window
+    return (
+        slice(max(0, rows.start - 2), rows.stop + 2),
+        slice(max(0, columns.start - 2), columns.stop + 2),
+    )
+
+
+def _unreliable(open_map: Bytes, closed: Mask, classes: int, config: RegionConfig) -> Labels:
     """Grown regions of the map, numbered from 1, whose cells fit the area budget."""
     level = cv2.GaussianBlur(open_map.astype(np.float32) / 255, (0, 0), config.smooth)
     h, w = level.shape
@@ -186,7 +231,7 @@ def _unreliable(open_map: Bytes, closed: Mask, config: RegionConfig) -> Labels:
     y, x = np.ogrid[:h, :w]
     level = level - 1e-4 * np.hypot((y - h / 2) / h, (x - w / 2) / w)
     limit = 0.9 * config.budget * level.size  # room for the outlines' rounding
-    low, high = float(config.floor), 1.0
+    low, high = config.floor / float(np.log2(classes)), 1.0
     labels = _grown(level >= low, closed, config)
     if np.count_nonzero(labels) <= limit:
         return labels
@@ -226,27 +271,36 @@ def label_map(instances: Sequence[Instance], height: int, width: int) -> Labels:
     return labels
 
 
-def kind_of(region: Mask, uncertainty: Bytes, animals: Labels, floor: float = 0.5) -> Kind:
+def kind_of(
+    region: Mask,
+    uncertainty: Bytes,
+    animals: Labels,
+    sizes: NDArray[np.int64],
+    classes: int,
+    floor: float = RegionConfig.floor,
+) -> Kind:
     """What may be wrong in a region.
 
     Args:
-        region: (h, w) bool.
-        uncertainty: (h, w) uint8.
-        animals: (h, w) from `label_map`.
-        floor: entropy / ln C from which a cell counts as unsure.
+        region: (h, w) bool: the map, or a window that shows two cells around the region.
+        uncertainty: (h, w) uint8, the same window.
+        animals: (h, w) from `label_map`, the same window.
+        sizes: (n + 1,) cells of each animal, and of none, on the whole map.
+        classes: C of the map, background included.
+        floor: bits of entropy from which a cell counts as unsure.
 
     Returns:
         "possible false alarm" where most of an animal is unsure and it fills a quarter of the
         region; "split or merge" where two animals meet inside; "possible miss" where most of the
         region lies outside every animal and does not hug an outline; else "boundary".
     """
-    inside = np.bincount(animals[region], minlength=int(animals.max(initial=0)) + 1)
-    total = np.bincount(animals.ravel(), minlength=inside.size)
-    unsure = np.bincount(animals[region & (uncertainty >= floor * 255)], minlength=inside.size)
+    inside = np.bincount(animals[region], minlength=sizes.size)
+    hot = region & (uncertainty >= 255 * floor / np.log2(classes))
+    unsure = np.bincount(animals[hot], minlength=sizes.size)
     touched = np.flatnonzero(inside[1:]) + 1
     # A fragment in a much larger doubt is an animal missed, not one too many.
     filled = inside[0] <= 0.75 * inside.sum()
-    if filled and (unsure[touched] >= 0.5 * total[touched]).any():
+    if filled and (unsure[touched] >= 0.5 * sizes[touched]).any():
         return "possible false alarm"
     if touched.size >= 2 and _meet(region, animals):
         return "split or merge"
@@ -271,15 +325,13 @@ def _hugs(region: Mask, animals: Labels) -> bool:
     return bool((outside & near).sum() >= 0.5 * max(1, int(outside.sum())))
 
 
-def _outline(region: Mask, height: int, width: int, config: RegionConfig) -> Parts:
-    """A region's rounded outline in image pixels, from a crop just around it."""
-    rows, columns = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
-    top, left = int(rows[0]), int(columns[0])
-    crop = np.ascontiguousarray(region[top : rows[-1] + 1, left : columns[-1] + 1])
-    y0, x0 = top * STRIDE, left * STRIDE
-    h = min(height, (int(rows[-1]) + 1) * STRIDE) - y0
-    w = min(width, (int(columns[-1]) + 1) * STRIDE) - x0
-    framed = cv2.copyMakeBorder(crop.astype(np.float32), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+def _outline(region: Mask, window: Window, height: int, width: int, config: RegionConfig) -> Parts:
+    """The rounded outline, in image pixels, of a region that fills its window of the map."""
+    rows, columns = window
+    y0, x0 = rows.start * STRIDE, columns.start * STRIDE
+    h = min(height, rows.stop * STRIDE) - y0
+    w = min(width, columns.stop * STRIDE) - x0
+    framed = cv2.copyMakeBorder(region.astype(np.float32), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     smooth = resample(np.asarray(framed, np.float32), 1 / STRIDE, h, w, STRIDE, STRIDE) > 0.5
     if not smooth.any():
         return ()

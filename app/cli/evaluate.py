@@ -26,9 +26,9 @@ def run(
     """Measure a version on labeled images that need not be in the project."""
     if images is None or (coco is None and points is None):
         raise typer.BadParameter("give --images and --coco (or --points)")
-    with open_project(project) as store:
+    with open_project(project, recover=False) as store:
         chosen = usable_version(store, version)
-        names = {category.id: category.name for category in store.categories()}
+        names = store.category_names()
         defaults = settings.load(store.project)
         folder = version_folder(store, chosen.id)
     # Late: these load torch, which the other commands do without.

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from app import jobs, settings
 from app.queue import ranked
@@ -18,31 +16,24 @@ from app.run import Run, exclusive
 from app.workflow.training import usable_version, version_folder
 from data_io.artifacts import Artifacts
 from data_io.errors import DataError, refused_rows
-from data_io.geometry import (
-    Rle,
-    area_of_rle,
-    box_of_rle,
-    mask_of_rle,
-    parts_of_rle,
-    rle_difference,
-    rle_of_parts,
-)
 from data_io.images import read
 from data_io.store import Store
-from data_io.types import ImageRecord, Job, Parts, Proposal, ReviewRegion
+from data_io.types import ImageRecord, Job, Proposal
+from model import uncertainty
 
 if TYPE_CHECKING:
-    from model.predictor import Prediction, Predictor
+    from model.predictor import Predictor
 
 LOCK = ".proposing"
-STRIDE = 4  # of uncertainty maps
-_LEFT = 0.1  # share of a region that must be unverified for it to be asked about
 
 
 def start_proposals(
     store: Store, version: str | None = None, images: Sequence[str] | None = None
 ) -> Job:
-    """Start computing proposals; a run that is on its way is replaced by this one.
+    """Start computing proposals; the new run waits until those before it have ended.
+
+    A run for all images is asked to stop: what it has written stays, and whatever starts next does
+    the rest. One for some images may finish, since somebody waits for them.
 
     Args:
         store: the project.
@@ -54,14 +45,19 @@ def start_proposals(
     """
     version_id = usable_version(store, version).id
     chosen = None if images is None else [store.image(image).id for image in images]
-    active = jobs.running(store, "propose")
-    if active is not None:  # what it has written stays and is not computed again
-        jobs.cancel_job(store, active.id)
+    for active in jobs.running(store, "propose"):
+        if active.config.get("images") is None:
+            with contextlib.suppress(DataError):  # it has ended meanwhile
+                jobs.cancel_job(store, active.id, wait=False)
     return jobs.start_job(store, "propose", {"version": version_id, "images": chosen})
 
 
-def ensure(store: Store) -> Job | None:
+def ensure(store: Store, but: Collection[str] = ()) -> Job | None:
     """Start proposals of the promoted version for the images that lack them.
+
+    Args:
+        store: the project.
+        but: paths of images whose lack is no reason to start, since they were refused just now.
 
     Returns:
         The running or new job; None when there is nothing to do.
@@ -69,10 +65,13 @@ def ensure(store: Store) -> Job | None:
     promoted = store.promoted()
     if promoted is None:
         return None
-    active = jobs.running(store, "propose")
-    if active is not None and active.config.get("version") == promoted.id:
-        return active
-    if not _missing(store, promoted.id, store.images()):
+    for active in jobs.running(store, "propose"):
+        # Only a run for all looks for new images until the end, and only if nobody stops it.
+        config = active.config
+        covers = config.get("version") == promoted.id and config.get("images") is None
+        if covers and not jobs.is_stopping(store, active):
+            return active
+    if all(one.path in but for one in _missing(store, promoted.id, store.images())):
         return None
     return start_proposals(store, promoted.id)
 
@@ -89,23 +88,40 @@ def run_proposals(run: Run) -> dict[str, Any]:
 
 def _propose_missing(run: Run) -> dict[str, Any]:
     began = time.monotonic()
-    version, wanted = str(run.job.config["version"]), run.job.config.get("images")
-    records = [one for one in run.store.images() if wanted is None or one.id in set(wanted)]
-    todo = _missing(run.store, version, _front_first(run.store, records))
-    refused: list[DataError] = []
-    if todo:
-        predictor = _load(run.store, version)
-    loaded = time.monotonic()
-    for done, record in enumerate(todo):
-        run.check()
-        run.progress = _progress(done, len(todo), loaded)
-        try:
-            propose(run.store, predictor, version, record)
-        except DataError as error:  # an image that is gone must not keep the others waiting
-            logging.warning("%s", error)
-            refused.append(error)
-    run.progress = _progress(len(todo), len(todo), loaded)
-    return _summary(run.store, version, records, refused, began)
+    version, images = str(run.job.config["version"]), run.job.config.get("images")
+    wanted = None if images is None else frozenset(images)
+    refused: dict[str, DataError] = {}
+    predictor: Predictor | None = None
+    loaded, done = began, 0
+    while todo := _todo(run.store, version, wanted, refused):  # images come while it runs
+        if predictor is None:
+            predictor = _load(run.store, version)
+            loaded = time.monotonic()
+        for record in todo:
+            run.check()
+            run.progress = _progress(done, done + len(todo), loaded)
+            try:
+                propose(run.store, predictor, version, record)
+            except DataError as error:  # an image that is gone must not keep the others waiting
+                logging.warning("%s", error)
+                refused[record.id] = DataError(record.path, error.why, error.remedy)
+            done += 1
+    run.progress = _progress(done, done, loaded)
+    records = [one for one in run.store.images() if wanted is None or one.id in wanted]
+    return _summary(run.store, version, records, list(refused.values()), began)
+
+
+def _todo(
+    store: Store, version: str, wanted: Collection[str] | None, refused: Collection[str]
+) -> list[ImageRecord]:
+    """What is still to be done, front of the queue first; `refused` are ids to leave out."""
+    records = [
+        one
+        for one in store.images()
+        if (wanted is None or one.id in wanted) and one.id not in refused
+    ]
+    missing = _missing(store, version, records)
+    return _front_first(store, missing) if missing else []
 
 
 def propose(store: Store, predictor: Predictor, version: str, record: ImageRecord) -> None:
@@ -118,64 +134,36 @@ def propose(store: Store, predictor: Predictor, version: str, record: ImageRecor
     if pixels.shape[:2] != (record.height, record.width):
         raise DataError(record.path, "the image has another size now", "import it again")
     prediction = predictor.predict(pixels)
+    classes, size = len(prediction.probability), (record.height, record.width)
     revision = store.revision(record.id)
-    verified = rle_of_parts(revision.verified if revision else (), record.height, record.width)
-    unsure, share = _without(prediction.uncertainty, verified)
-    path = Artifacts(store.project).write_uncertainty(record.id, version, unsure)
+    verified = revision.verified if revision else ()
+    unsure = uncertainty.without_verified(prediction.uncertainty, verified, *size)
     store.put_proposal(
         Proposal(
             image=record.id,
             version=version,
             instances=tuple(
-                replace(one, id=_id(version, record.id, "instance", number), version=version)
+                replace(one, id=_id(version, record.id, number), version=version)
                 for number, one in enumerate(prediction.instances)
             ),
-            uncertainty=path,
-            score=float(np.clip(prediction.score * share, 0.0, 1.0)),
+            uncertainty=Artifacts(store.project).write_uncertainty(record.id, version, unsure),
+            score=uncertainty.image_score(unsure, classes),
         ),
-        _open_regions(prediction, version, record, verified),
+        uncertainty.regions(
+            unsure,
+            prediction.instances,
+            *size,
+            classes=classes,
+            version=version,
+            image=record.id,
+            verified=verified,
+        ),
     )
 
 
-def _open_regions(
-    prediction: Prediction, version: str, record: ImageRecord, verified: Rle
-) -> list[ReviewRegion]:
-    """The prediction's regions with the verified area taken out."""
-    regions = []
-    for number, region in enumerate(prediction.regions):
-        raster = rle_of_parts(region.parts, record.height, record.width)
-        left = rle_difference(raster, verified)
-        if area_of_rle(left) <= _LEFT * area_of_rle(raster):
-            continue
-        untouched = area_of_rle(left) == area_of_rle(raster)
-        parts: Parts = region.parts if untouched else parts_of_rle(left)
-        regions.append(
-            replace(
-                region,
-                id=_id(version, record.id, "region", number),
-                image=record.id,
-                version=version,
-                parts=parts,
-                box=region.box if untouched else box_of_rle(left),
-                state="open",
-            )
-        )
-    return regions
-
-
-def _without(unsure: NDArray[np.uint8], verified: Rle) -> tuple[NDArray[np.uint8], float]:
-    """The map with zeros where a person vouches, and the share of its total that is left."""
-    if area_of_rle(verified) == 0:
-        return unsure, 1.0
-    known = mask_of_rle(verified)[::STRIDE, ::STRIDE]
-    left = np.where(known, np.uint8(0), unsure)
-    total = float(unsure.sum(dtype=np.int64))
-    return left, float(left.sum(dtype=np.int64)) / total if total else 0.0
-
-
-def _id(version: str, image: str, what: str, number: int) -> str:
-    """The same id for the same thing, should a proposal be computed a second time."""
-    return uuid.uuid5(uuid.NAMESPACE_OID, f"{version}/{image}/{what}/{number}").hex
+def _id(version: str, image: str, number: int) -> str:
+    """The same id for the same animal, should a proposal be computed a second time."""
+    return uuid.uuid5(uuid.NAMESPACE_OID, f"{version}/{image}/instance/{number}").hex
 
 
 def _missing(store: Store, version: str, records: Sequence[ImageRecord]) -> list[ImageRecord]:

@@ -91,6 +91,18 @@ class Categories(Database):
         with self._read() as connection:
             return category_rows(connection)
 
+    def merged_categories(self) -> dict[str, str]:
+        """Merged category id -> id of the live category that took it over."""
+        with self._read() as connection:
+            return merged_map(connection)
+
+    def category_names(self) -> dict[str, str]:
+        """Category id -> name; a merged id, which older versions predict, has its target's."""
+        with self._read() as connection:
+            names = {one.id: one.name for one in category_rows(connection)}
+            merged = merged_map(connection)
+        return {**names, **{id: names[target] for id, target in merged.items()}}
+
     def add_category(self, name: str, color: str | None = None) -> Category:
         """Add a category, or return the one that has this name already.
 

@@ -4,7 +4,7 @@ import pytest
 
 from app import queue
 from data_io.geometry import full_image
-from data_io.store import ImageState, NewImage, Store
+from data_io.store import NewImage, Store
 from data_io.types import Part, Proposal, ReviewRegion
 
 
@@ -65,16 +65,3 @@ def test_after_an_image_that_left_the_queue_comes_its_front(store):
     gone = queue.ranked(store)[1].image
     store.save_revision(gone, 0, [], full_image(48, 64), "me")
     assert queue.next_image(store, gone) == queue.ranked(store)[0].image
-
-
-@pytest.mark.parametrize(
-    ("revision", "verified", "word"),
-    [
-        (0, "none", "unlabeled"),
-        (1, "none", "draft"),
-        (2, "partial", "partial"),
-        (3, "whole", "verified"),
-    ],
-)
-def test_the_words_of_a_state(revision, verified, word):
-    assert queue.status_of(ImageState(revision, 0, verified, None, None, 0)) == word

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from data_io.geometry import full_image, mask_of_parts
 from data_io.types import Instance, Part
+from model import uncertainty
 from model.uncertainty import (
-    EXPECTED_ERROR,
+    RegionConfig,
     entropy,
+    expected_error,
     image_score,
     kind_of,
     label_map,
@@ -43,8 +45,10 @@ def patch(*places: tuple[int, int, int, int], value: int = 255) -> np.ndarray:
     return result
 
 
-def found(unsure: np.ndarray, *animals: Instance, verified=()):
-    return regions(unsure, animals, H, W, version="v1", verified=verified)
+def found(unsure: np.ndarray, *animals: Instance, verified=(), classes: int = 2):
+    return regions(
+        unsure, animals, H, W, classes=classes, version="v1", image="i", verified=verified
+    )
 
 
 def test_entropy_of_hand_made_probabilities() -> None:
@@ -57,16 +61,46 @@ def test_entropy_of_hand_made_probabilities() -> None:
 
 
 def test_expected_error_inverts_the_entropy() -> None:
-    assert EXPECTED_ERROR[0] == pytest.approx(0.0, abs=1e-3)
-    assert EXPECTED_ERROR[255] == pytest.approx(0.5)
+    assert expected_error(2)[0] == pytest.approx(0.0, abs=1e-3)
+    assert expected_error(2)[255] == pytest.approx(0.5)
     # H(0.11) is one half of a bit to three places.
-    assert EXPECTED_ERROR[round(0.4999 * 255)] == pytest.approx(0.11, abs=0.002)
+    assert expected_error(2)[round(0.4999 * 255)] == pytest.approx(0.11, abs=0.002)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 4, 5, 21])
+def test_two_rivals_weigh_the_same_beside_any_number_of_classes(classes: int) -> None:
+    for chance in (0.02, 0.11, 0.3, 0.5):
+        p = np.zeros((classes, 1, 1), np.float32)
+        p[:2, 0, 0] = 1 - chance, chance
+        told = expected_error(classes)[to_bytes(entropy(p))[0, 0]]
+        assert told == pytest.approx(chance, abs=0.01 if chance < 0.5 else 0.06)  # of a byte
+
+
+def test_a_coin_toss_of_two_among_five_classes_is_asked_about() -> None:
+    p = np.zeros((5, *CELLS), np.float32)
+    p[0] = 1
+    p[:2, 40:48, 60:72] = 0.5  # .43 of ln 5
+    (five,) = found(to_bytes(entropy(p)), classes=5)
+    (two,) = found(patch((40, 60, 8, 12)))
+    assert five.id == two.id  # the same place
+    assert five.score == pytest.approx(two.score, abs=0.02)
+    p[:, :, :] = 0
+    p[:2] = 0.5
+    assert image_score(to_bytes(entropy(p)), 5) == pytest.approx(1.0, abs=0.02)
+    sure = patch((40, 60, 8, 12), value=50)  # .46 of a bit, below the floor
+    assert found(sure, classes=5) == ()
+
+
+def test_an_animal_that_may_be_none_is_told_with_five_classes_too() -> None:
+    cow = animal(200, 100, 120, 80)
+    (region,) = found(patch((25, 50, 20, 30), value=110), cow, classes=5)
+    assert region.kind == "possible false alarm"
 
 
 def test_a_sure_map_gives_no_region_and_no_score() -> None:
     assert found(patch()) == ()
     assert found(patch((0, 0, 100, 150), value=120)) == ()  # everywhere below the floor of .5
-    assert image_score(patch()) == pytest.approx(0.0, abs=1e-3)
+    assert image_score(patch(), 2) == pytest.approx(0.0, abs=1e-3)
 
 
 def test_a_coin_toss_everywhere_stays_within_the_budget_and_scores_one() -> None:
@@ -74,7 +108,7 @@ def test_a_coin_toss_everywhere_stays_within_the_budget_and_scores_one() -> None
     made = found(everywhere)
     area = sum(mask_of_parts(region.parts, H, W).sum() for region in made)
     assert 0.02 * H * W < area <= 0.05 * H * W
-    assert image_score(everywhere) == pytest.approx(1.0)
+    assert image_score(everywhere, 2) == pytest.approx(1.0)
 
 
 def test_a_patch_becomes_a_region_that_covers_it() -> None:
@@ -86,7 +120,7 @@ def test_a_patch_becomes_a_region_that_covers_it() -> None:
     assert inside.sum() < 2.5 * 32 * 48
     x, y, w, h = region.box
     assert max(x - 244, y - 164, 284 - x - w, 188 - y - h) <= 0
-    assert (region.version, region.image, region.state) == ("v1", "", "open")
+    assert (region.version, region.image, region.state) == ("v1", "i", "open")
     assert 0 < region.score <= 1
 
 
@@ -124,9 +158,41 @@ def test_two_animals_in_one_region_that_do_not_meet_are_no_split() -> None:
     region = np.zeros((20, 40), np.bool_)
     region[9:11, 8:22] = True
     unsure = np.where(region, np.uint8(255), np.uint8(0))
-    assert kind_of(region, unsure, labels) != "split or merge"
+    assert kind_of(region, unsure, labels, np.bincount(labels.ravel()), 2) != "split or merge"
     labels[5:15, 10:20] = 1  # now they touch
-    assert kind_of(region, unsure, labels) == "split or merge"
+    assert kind_of(region, unsure, labels, np.bincount(labels.ravel()), 2) == "split or merge"
+
+
+def test_animals_just_outside_a_region_are_seen() -> None:
+    left, right = animal(100, 100, 84, 80), animal(200, 100, 84, 80)  # columns 45 and 50 in cells
+    (region,) = found(patch((28, 47, 12, 2)), left, right)  # with its rim columns 46 to 49
+    assert region.kind == "boundary"
+    assert found(patch((28, 47, 12, 2)))[0].kind == "possible miss"
+
+
+def test_only_the_regions_that_may_be_shown_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Noise makes thousands of places; work on the whole map for each would take minutes."""
+    seen = []
+
+    def spy(region: np.ndarray, *rest: object) -> str:
+        seen.append(region)
+        return "boundary"
+
+    monkeypatch.setattr(uncertainty, "kind_of", spy)
+    noise = np.random.default_rng(0).integers(0, 256, (300, 300), dtype=np.uint8)
+    made = regions(noise, (), 1200, 1200, classes=2, version="v", image="i")
+    assert len(made) == len(seen) == RegionConfig().most
+    assert all(region.any() and region.size < 300 * 300 / 20 for region in seen)
+
+
+def test_an_id_belongs_to_a_place() -> None:
+    alone = found(patch((10, 10, 6, 6)))[0]
+    larger, same = found(patch((10, 10, 6, 6), (60, 100, 10, 14)))
+    assert same.id == alone.id != larger.id
+    (elsewhere,) = regions(
+        patch((10, 10, 6, 6)), (), H, W, classes=2, version="v1", image="another"
+    )
+    assert elsewhere.id != alone.id
 
 
 def test_label_map_follows_corners_and_holes() -> None:
@@ -162,16 +228,18 @@ def test_image_score_weights_the_worst_places() -> None:
     mild = np.full(CELLS, 40, np.uint8)
     spot = np.full(CELLS, 10, np.uint8)
     spot[:12, :50] = 255  # 4 % of the image
-    assert image_score(spot) > 3 * image_score(mild)
-    assert image_score(patch((0, 0, 10, 10))) < image_score(patch((0, 0, 20, 20))) < 1
+    assert image_score(spot, 2) > 3 * image_score(mild, 2)
+    assert image_score(patch((0, 0, 10, 10)), 2) < image_score(patch((0, 0, 20, 20)), 2) < 1
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(1, 200), st.integers(1, 200))
-def test_budget_bounds_and_image_border_hold_for_any_map(seed: int, height: int, width: int):
+@given(st.integers(0, 2**32 - 1), st.integers(1, 200), st.integers(1, 200), st.sampled_from([2, 5]))
+def test_budget_bounds_and_image_border_hold_for_any_map(
+    seed: int, height: int, width: int, classes: int
+) -> None:
     rng = np.random.default_rng(seed)
     unsure = rng.integers(0, 256, (-(-height // 4), -(-width // 4)), dtype=np.uint8)
-    made = regions(unsure, (), height, width, version="v")
+    made = regions(unsure, (), height, width, classes=classes, version="v", image="i")
     area = 0
     for region in made:
         area += int(mask_of_parts(region.parts, height, width).sum())
@@ -183,4 +251,4 @@ def test_budget_bounds_and_image_border_hold_for_any_map(seed: int, height: int,
         assert 0 <= region.score <= 1
     assert area <= 0.05 * height * width
     assert [r.score for r in made] == sorted((r.score for r in made), reverse=True)
-    assert 0 <= image_score(unsure) <= 1
+    assert 0 <= image_score(unsure, classes) <= 1

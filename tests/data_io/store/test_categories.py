@@ -86,6 +86,8 @@ def test_a_merge_is_read_everywhere_and_rewrites_nothing(
     store.merge_categories(kid.id, calf.id)
     assert store.merge_categories(calf.id, cow.id) == cow  # a chain: kid -> calf -> cow
     assert store.categories() == [cow]
+    assert store.merged_categories() == {kid.id: cow.id, calf.id: cow.id}
+    assert store.category_names() == {kid.id: "cow", calf.id: "cow", cow.id: "cow"}
     revision, proposal = store.revision(image.id), store.proposal(image.id)
     assert revision is not None
     assert proposal is not None
