@@ -3,6 +3,8 @@
 A snapshot holds what the labels were at one moment: categories, images (by path and sha256, the
 pixels stay where they are) and, for images with a verified area, their labels as rasters. Drafts
 count as unlabeled; images that are excluded or set aside for testing are not in it at all.
+Categories that no verified area shows are left out too: to a network each would be one more class
+that nothing teaches.
 """
 
 from __future__ import annotations
@@ -14,14 +16,14 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_io.atomic import PARTIAL, disk_sentence, write_through
 from data_io.errors import DataError, StoreError
-from data_io.geometry import Rle, area_of_rle, rle_of_parts
+from data_io.geometry import Rle, area_of_rle, rle_intersection, rle_of_parts
 from data_io.types import Category, ImageRecord, Revision, Split
 
 if TYPE_CHECKING:  # trainings read snapshots and have no use for the database
@@ -29,7 +31,9 @@ if TYPE_CHECKING:  # trainings read snapshots and have no use for the database
 
 CONTENT = "snapshot.json"
 FORMAT = 1
+MOST_CATEGORIES = 254  # a label is a byte: 0 is the background, 255 what nobody vouches for
 ABANDONED_SECONDS = 3600.0
+SET_ASIDE = ("test", "gap")  # splits that no training sees
 Label = tuple[int, Rle]
 
 
@@ -76,24 +80,32 @@ def write_snapshot(store: Store, folder: str | Path) -> Snapshot:
         folder: where snapshots are kept, usually ``<project>/snapshots``.
 
     Raises:
-        DataError: the picture of a labeled image is missing (a missing unlabeled one is left out).
+        DataError: the picture of a labeled image is missing (a missing unlabeled one is left out),
+            or more categories are in use than a label can tell apart.
         StoreError: the disk is full or cannot be written; no half snapshot is left behind.
     """
     categories, records, revisions = store.training_view()
     classes = {category.id: index for index, category in enumerate(categories, start=1)}
-    images = [
+    images = _present(
         _image(record, revisions.get(record.id), classes)
         for record in records
-        if not record.excluded and record.split != "test"
-    ]
+        if not record.excluded and record.split not in SET_ASIDE
+    )
+    used = _used(images)
+    if len(used) > MOST_CATEGORIES:
+        why = f"{len(used)} categories are in use and a training learns {MOST_CATEGORIES} at most"
+        raise DataError(store.project.name, why, "merge some of the categories")
     document = {
         "format": FORMAT,
-        "categories": [vars(category) for category in categories],
-        "images": [_image_row(image) for image in _present(images)],
+        "categories": [vars(categories[index - 1]) for index in used],
+        "images": [_image_row(image) for image in _renumbered(images, used)],
     }
     content = json.dumps(document, sort_keys=True, ensure_ascii=False).encode()
     target = Path(folder) / hashlib.sha256(content).hexdigest()
-    if not _holds(target, content):
+    if _holds(target, content):
+        with contextlib.suppress(OSError):
+            os.utime(target)  # no job names it yet, and old ones are tidied away
+    else:
         try:
             _put(target, content)
         except OSError as error:
@@ -111,11 +123,11 @@ def read_snapshot(folder: str | Path) -> Snapshot:
     try:
         content = (place / CONTENT).read_bytes()
     except OSError as error:
-        remedy = "start the job again, which writes a new one"
+        remedy = "start a new training, which writes a new one"
         raise DataError(place, "there is no snapshot here", remedy) from error
     if hashlib.sha256(content).hexdigest() != place.name:
         why = "the snapshot was changed after it was written"
-        raise DataError(place, why, "start the job again, which writes a new one")
+        raise DataError(place, why, "start a new training, which writes a new one")
     document = json.loads(content)
     if document["format"] != FORMAT:
         raise DataError(place, f"has the snapshot format {document['format']}", "update Herdmark")
@@ -161,6 +173,34 @@ def _labels(record: ImageRecord, revision: Revision, classes: dict[str, int]) ->
         for instance in revision.instances
     )
     return tuple((index, raster) for index, raster in rasters if area_of_rle(raster))
+
+
+def _used(images: Sequence[SnapshotImage]) -> list[int]:
+    """Indices, in order, of the classes with a pixel inside a verified area."""
+    return sorted(
+        {
+            index
+            for image in images
+            if image.verified is not None
+            for index, raster in image.labels
+            if image.whole or area_of_rle(rle_intersection([raster, image.verified]))
+        }
+    )
+
+
+def _renumbered(images: Iterable[SnapshotImage], used: Sequence[int]) -> list[SnapshotImage]:
+    """The images with the used classes numbered 1, 2, ...; labels of other classes go.
+
+    Those lie outside every verified area, where a label says nothing.
+    """
+    numbers = {index: number for number, index in enumerate(used, start=1)}
+    return [
+        replace(
+            image,
+            labels=tuple((numbers[i], raster) for i, raster in image.labels if i in numbers),
+        )
+        for image in images
+    ]
 
 
 def _present(images: Iterable[SnapshotImage]) -> list[SnapshotImage]:

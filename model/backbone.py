@@ -54,6 +54,16 @@ def create_encoder(name: str, output_stride: int, pretrained: bool) -> nn.Module
     return encoder
 
 
+def encoder_stride(name: str, output_stride: int) -> int:
+    """Stride the deepest map really has when `output_stride` is asked for.
+
+    Raises:
+        DataError: as `create_encoder`.
+    """
+    encoder: Any = create_encoder(name, output_stride, pretrained=False)
+    return int(encoder.feature_info.reduction()[-1])
+
+
 def _create(name: str, output_stride: int, pretrained: bool) -> nn.Module:
     options: dict[str, Any] = {"features_only": True, "pretrained": pretrained}
     try:

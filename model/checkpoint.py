@@ -1,17 +1,12 @@
 """A model version on disk: whole or not at all (safetensors, ONNX and JSON; nothing is pickled).
 
-A folder is written beside its final name, flushed to the disk and renamed. Replacing keeps the
-previous folder under ``<name>.old`` until the new one stands in its place.
+A folder is written beside its final name, flushed to the disk and renamed (`data_io.atomic`).
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from data_io.atomic import file_sha256, whole_folder
 from data_io.errors import DataError
 from model.backbone import normalization
 from model.config import NetworkConfig, TrainConfig
@@ -114,63 +110,3 @@ def load_version(folder: Path) -> tuple[SegmentationNetwork, dict[str, Any]]:
 
 def _broken(folder: Path, why: str) -> DataError:
     return DataError(folder, why, "choose another version or train again")
-
-
-def file_sha256(path: Path) -> str:
-    """Hex digest of a file's bytes."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        for block in iter(lambda: stream.read(1 << 20), b""):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-@contextmanager
-def whole_folder(folder: Path) -> Iterator[Path]:
-    """A draft folder that becomes `folder` when the block ends without an error.
-
-    On an error, ENOSPC included, the draft is removed and what was there stays.
-    """
-    draft, old = _beside(folder, "new"), _beside(folder, "old")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    try:
-        yield draft
-        for file in (*draft.iterdir(), draft):
-            _flush(file)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
-    if folder.exists():
-        shutil.rmtree(old, ignore_errors=True)
-        os.rename(folder, old)
-    os.rename(draft, folder)
-    _flush(folder.parent)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def recover_folder(folder: Path) -> bool:
-    """Finish what a killed `whole_folder` left; True when `folder` stands afterwards.
-
-    A process killed between its two renames leaves the previous folder under ``.old``.
-    """
-    old = _beside(folder, "old")
-    if not folder.exists() and old.exists():
-        os.rename(old, folder)
-    shutil.rmtree(old, ignore_errors=True)
-    shutil.rmtree(_beside(folder, "new"), ignore_errors=True)
-    return folder.exists()
-
-
-def _beside(folder: Path, suffix: str) -> Path:
-    return folder.parent / f"{folder.name}.{suffix}"
-
-
-def _flush(path: Path) -> None:
-    if path.is_dir() and os.name == "nt":
-        return  # Windows cannot open folders
-    handle = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -24,7 +24,7 @@ class NetworkConfig:
 
     classes: int  # C: background plus the categories
     backbone: str = "tf_efficientnet_lite0"  # any timm name
-    output_stride: int = 16  # stride of the encoder's last map
+    output_stride: int = 16  # stride asked of the encoder; families without dilation keep theirs
     aspp_rates: tuple[int, ...] = (2, 4, 6)  # dilations, see `aspp_rates`
     decoder_channels: int = 96  # width of the decoder and of both heads
     low_channels: int = 32  # width of the stride-4 branch
@@ -52,10 +52,10 @@ class TrainConfig:
     threads: int = 0  # of torch on the CPU; 0 leaves torch's choice
     backbone: str = "tf_efficientnet_lite0"  # any timm name
     pretrained: bool = True  # start the encoder from published weights
-    output_stride: int = 16  # stride of the encoder's last map
+    output_stride: int = 16  # stride asked of the encoder; families without dilation keep theirs
     decoder_channels: int = 96  # width of the decoder
     representation_channels: int = 64  # D of the representation head
-    aspp: tuple[int, ...] = ()  # dilations; () derives them from crop / output_stride
+    aspp: tuple[int, ...] = ()  # dilations; () derives them from crop and stride
     max_side: int = 1024  # images are scaled down to this long side, here and when predicting
     crop: int = 256  # side of the training crops, a multiple of 32
     batch: int = 4  # labeled crops a step

@@ -7,7 +7,7 @@ verified serves both ways.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 from torch import Tensor, from_numpy
 
+from data_io.atomic import file_sha256
 from data_io.errors import DataError
 from data_io.geometry import mask_of_rle
 from data_io.images import read
@@ -92,7 +93,7 @@ class Frames:
         """Pixels (h, w, 3) and labels (h, w), 255 outside the verified area; long side <= max_side.
 
         Raises:
-            DataError: the file cannot be read any more.
+            DataError: as `load_frame`.
         """
         with self._lock:
             if record.id in self._kept:
@@ -109,17 +110,33 @@ class Frames:
 
 
 def load_frame(record: SnapshotImage, max_side: int) -> tuple[Image, Labels]:
-    """Read and scale one image with its label map; see `Frames.get`."""
+    """Read and scale one image with its label map; see `Frames.get`.
+
+    Raises:
+        DataError: the file cannot be read any more, or is not the one that was labeled.
+    """
     pixels = read(Path(record.path))
     if pixels.shape[:2] != (record.height, record.width):
         raise DataError(record.path, "the image changed its size", "import it again")
+    _check_bytes(record)
     labels = label_map(record)
     scale = min(1.0, max_side / max(record.height, record.width))
     if scale < 1.0:
         size = (max(1, round(record.width * scale)), max(1, round(record.height * scale)))
         pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
-        labels = np.asarray(cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST), np.uint8)
-    return pixels, labels
+        # Plain INTER_NEAREST reads at corners, half a step beside the pixels INTER_AREA averages.
+        labels = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST_EXACT)
+    return pixels, np.asarray(labels, np.uint8)
+
+
+def _check_bytes(record: SnapshotImage) -> None:
+    """Labels drawn on one picture must not teach another that took its place."""
+    try:
+        same = file_sha256(Path(record.path)) == record.sha256
+    except OSError as error:
+        raise DataError(record.path, "cannot be read any more", "put it back") from error
+    if not same:
+        raise DataError(record.path, "the picture changed since its import", "import it again")
 
 
 def label_map(record: SnapshotImage) -> Labels:
@@ -139,7 +156,12 @@ def _bytes(frame: tuple[Image, Labels]) -> int:
 
 
 class Crops:
-    """Draws batches; `labeled(step)` and `unlabeled(step)` always give the same batch."""
+    """Draws batches; `labeled(step)` and `unlabeled(step)` always give the same batch.
+
+    Attributes:
+        left_out: why each unlabeled image that could not be read is passed over; one entry an
+            image, for the log, which may take them out.
+    """
 
     def __init__(
         self,
@@ -151,6 +173,8 @@ class Crops:
         self.images, self.config = images, config
         self.mean, self.std = mean, std
         self.frames = Frames(config.max_side, config.cache_mb)
+        self.left_out: deque[DataError] = deque()
+        self._unreadable: set[str] = set()
         found = {record.id: _animal_boxes(record) for record in images.labeled}
         self.animals = {name: boxes for name, boxes in found.items() if boxes}
         self.with_animals = tuple(r for r in images.labeled if r.id in self.animals)
@@ -173,14 +197,16 @@ class Crops:
         return LabeledBatch(to_tensor(images, self.mean, self.std), label)
 
     def unlabeled(self, step: int) -> UnlabeledBatch:
-        """`batch_unlabeled` crops in two views."""
+        """`batch_unlabeled` crops in two views.
+
+        Raises:
+            DataError: not one unlabeled image can be read.
+        """
         config = self.config
         weak, strong, valid = [], [], []
         for k in range(config.batch_unlabeled):
             rng = np.random.default_rng((config.seed, UNLABELED, step, k))
-            pool, size = self.images.unlabeled, config.batch_unlabeled
-            record = self._turn(pool, UNLABELED, step, k, size)
-            pixels, labels = self.frames.get(record)
+            record, pixels, labels = self._next_unlabeled(step, k)
             ground = (labels == IGNORE).astype(np.uint8)
             window = self._window(record, (0, 0, record.width, record.height), rng)
             pixels, ground = weak_view(pixels, ground, window, config.crop)
@@ -193,13 +219,42 @@ class Crops:
             from_numpy(np.stack(valid)),
         )
 
+    def _next_unlabeled(self, step: int, k: int) -> tuple[SnapshotImage, Image, Labels]:
+        """The image whose turn it is, or the next one in line that can be read.
+
+        A training of hours must not end because one picture of thousands was lost meanwhile. A
+        labeled one is missed: its labels are work somebody did.
+        """
+        pool, size = self.images.unlabeled, self.config.batch_unlabeled
+        for skip in range(len(pool)):
+            record = self._turn(pool, UNLABELED, step, k, size, skip)
+            if record.id in self._unreadable:
+                continue
+            try:
+                pixels, labels = self.frames.get(record)
+            except DataError as error:
+                self._unreadable.add(record.id)
+                self.left_out.append(error)
+            else:
+                return record, pixels, labels
+        raise _empty("no unlabeled image can be read any more", "put them back or relink them")
+
     def _turn(
-        self, pool: Sequence[SnapshotImage], stream: int, step: int, k: int, batch: int
+        self,
+        pool: Sequence[SnapshotImage],
+        stream: int,
+        step: int,
+        k: int,
+        batch: int,
+        skip: int = 0,
     ) -> SnapshotImage:
-        """Every image once before any image twice, in an order shuffled anew each time round."""
+        """Every image once before any image twice, in an order shuffled anew each time round.
+
+        `skip` images further on in the same round, which goes on at its start.
+        """
         turn, place = divmod(step * batch + k, len(pool))
         order = np.random.default_rng((self.config.seed, 2 + stream, turn)).permutation(len(pool))
-        return pool[int(order[place])]
+        return pool[int(order[(place + skip) % len(pool)])]
 
     def _crop(
         self, record: SnapshotImage, area: Sequence[float], rng: np.random.Generator

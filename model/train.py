@@ -25,11 +25,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from data_io.atomic import recover_folder
 from data_io.errors import DataError, StoreError
-from data_io.snapshot import read_snapshot
+from data_io.snapshot import SnapshotImage, read_snapshot
 from model import methods, schedule, validation
 from model.backbone import normalization
-from model.checkpoint import recover_folder, save_version
+from model.checkpoint import save_version
 from model.config import train_config
 from model.dataset import Crops, LabeledBatch, UnlabeledBatch, pools
 from model.methods import StepLosses
@@ -97,6 +98,7 @@ class Training:
             progress.step += 1
             self._count(time.monotonic() - began)
             self._report(losses)
+            self._say_left_out()
             if time.monotonic() - saved >= self.config.checkpoint_seconds:
                 self._refit()
                 self.save()
@@ -204,11 +206,10 @@ class Training:
         """Measure what the phase made, then set up the next one."""
         progress, learner = self.progress, self.learner
         network = learner.teacher if progress.phase else learner.student
-        records = self.images.validation or self.images.labeled[:JUDGED_WITHOUT_VALIDATION]
         began = time.monotonic()
         metrics = validation.judge(
             network,
-            records[: validation.MOST_IMAGES],
+            self._judged_images(),
             self.crops.frames,
             self.crops.mean,
             self.crops.std,
@@ -223,6 +224,12 @@ class Training:
         progress.phase, progress.step, progress.step_seconds = progress.phase + 1, 0, []
         self.recent = []
         self.save()
+
+    def _judged_images(self) -> list[SnapshotImage]:
+        images = self.images
+        if images.validation:
+            return validation.spread(images.validation, validation.MOST_IMAGES)
+        return validation.spread(images.labeled, JUDGED_WITHOUT_VALIDATION)
 
     def finish(self) -> None:
         """Keep the better phase: write the version and the result."""
@@ -292,6 +299,10 @@ class Training:
         if self.config.method != "supervised" and not images.unlabeled:
             words += "; no image is unlabeled, so there is no second phase"
         return words
+
+    def _say_left_out(self) -> None:
+        while self.crops.left_out:
+            self.log.say(f"passed over: {self.crops.left_out.popleft()}", **self._place())
 
     def _say_judged(self, metrics: dict[str, Any]) -> None:
         words = "validation" if self.images.validation else "labeled"

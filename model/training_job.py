@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from data_io.atomic import file_sha256
 from data_io.errors import DataError
-from model.checkpoint import file_sha256
 from model.config import TrainConfig
 from model.training_state import Progress
 from model.validation import degenerate

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from data_io.errors import DataError
+from model.backbone import encoder_stride
 from model.config import NetworkConfig, TrainConfig, aspp_rates
 from model.contrast import MemoryBanks, capacities
 from model.methods import Learner
@@ -35,12 +36,14 @@ def choose_device(config: TrainConfig) -> torch.device:
 
 def create_learner(config: TrainConfig, categories: int, device: torch.device) -> Learner:
     """Student and its teacher (a copy), banks and random numbers, all from the seed."""
+    stride = encoder_stride(config.backbone, config.output_stride)
+    rates = config.aspp or aspp_rates(config.crop, stride)
     torch.manual_seed(config.seed)
     network = NetworkConfig(
         classes=1 + categories,
         backbone=config.backbone,
         output_stride=config.output_stride,
-        aspp_rates=config.aspp or aspp_rates(config.crop, config.output_stride),
+        aspp_rates=rates,
         decoder_channels=config.decoder_channels,
         representation_channels=config.representation_channels,
     )

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from data_io.atomic import recover_folder, whole_folder
 from data_io.errors import DataError
-from model.checkpoint import recover_folder, whole_folder
 from model.methods import Learner
 
 STATE, PROGRESS = "state.pt", "progress.json"

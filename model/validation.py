@@ -21,6 +21,34 @@ DEGENERATE_IOU = 0.05  # a version below it finds no animals worth showing
 MOST_IMAGES = 40  # judged after each phase
 
 
+def spread(records: Sequence[SnapshotImage], most: int) -> list[SnapshotImage]:
+    """At most `most` of the images, in their order; all of them when there are no more.
+
+    The groups take turns and each gives images evenly spaced over its own: the first ones of a list
+    are often near-duplicates from one camera.
+    """
+    if len(records) <= most:
+        return list(records)
+    groups: dict[str, list[int]] = {}
+    for place, record in enumerate(records):
+        groups.setdefault(record.group, []).append(place)
+    chosen: list[int] = []
+    counts = _shares([len(places) for places in groups.values()], most)
+    for places, count in zip(groups.values(), counts, strict=True):
+        chosen += [places[(2 * k + 1) * len(places) // (2 * count)] for k in range(count)]
+    return [records[place] for place in sorted(chosen)]
+
+
+def _shares(sizes: Sequence[int], most: int) -> list[int]:
+    """How many of its images each group gives: one in every round, `most` < sum(sizes) in all."""
+    given = [0] * len(sizes)
+    while sum(given) < most:
+        for k, size in enumerate(sizes):
+            if given[k] < size and sum(given) < most:
+                given[k] += 1
+    return given
+
+
 def judge(
     network: SegmentationNetwork,
     records: Sequence[SnapshotImage],

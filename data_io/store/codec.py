@@ -15,6 +15,8 @@ from data_io.errors import DataError
 from data_io.geometry import parts_to_json
 from data_io.types import Instance, Part, Parts, Ring
 
+_LEVEL = 2  # of zlib: outlines shrink to less than half, four times as fast as by default
+
 
 def new_id() -> str:
     """A fresh id, 16 hexadecimal digits: short enough for a URL, far too many to collide."""
@@ -71,7 +73,7 @@ def of_json(text: str) -> Any:
 
 def pack(value: Any, what: str) -> bytes:
     """Compressed JSON for the large columns; errors as in `to_json`."""
-    return zlib.compress(to_json(value, what).encode(), 6)
+    return zlib.compress(to_json(value, what).encode(), _LEVEL)
 
 
 def unpack(blob: bytes) -> Any:

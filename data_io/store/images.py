@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 from sqlalchemy.sql import ColumnElement
 
+from data_io.atomic import file_sha256
 from data_io.errors import DataError
 from data_io.store import schema
 from data_io.store.codec import new_id
@@ -54,6 +55,11 @@ def require_image(connection: Connection, project: Path, id: str) -> ImageRecord
     return rows[0]
 
 
+def _check_split(split: Split | None) -> None:
+    if split is not None and split not in get_args(Split):
+        raise DataError(f"split {split!r}", "is unknown", "use train, val or test")
+
+
 class Images(Database):
     """Pictures the project knows; the files stay where they are."""
 
@@ -84,11 +90,12 @@ class Images(Database):
         with self._write() as connection:
             known = self._known_by_path(connection)
             last = connection.execute(select(func.max(_table.c.coco_id))).scalar() or 0
+            splits = self._splits_of_groups(connection)
             added: list[dict[str, Any]] = []
             for image in images:
                 row = self._add(connection, image, known, last + len(added) + 1)
                 if row is not None:
-                    added.append(row)
+                    added.append({**row, "split": splits.get(image.group)})
             if added:
                 connection.execute(insert(_table), added)
             ids = {row["id"] for row in added}
@@ -106,6 +113,18 @@ class Images(Database):
         for row in rows:
             known.setdefault(row.path, {})[row.sha256] = (row.id, row.excluded)
         return known
+
+    @staticmethod
+    def _splits_of_groups(connection: Connection) -> dict[str, str]:
+        """Group -> split, for groups of which every image has the same one.
+
+        A new frame of a camera that is kept for validation must not be trained on.
+        """
+        found: dict[str, set[str | None]] = {}
+        for row in connection.execute(select(_table.c.group, _table.c.split).distinct()):
+            found.setdefault(row.group, set()).add(row.split)
+        alone = {group: next(iter(splits)) for group, splits in found.items() if len(splits) == 1}
+        return {group: split for group, split in alone.items() if split is not None}
 
     def _add(
         self,
@@ -133,7 +152,6 @@ class Images(Database):
             "width": int(image.width),
             "height": int(image.height),
             "group": image.group,
-            "split": None,
             "excluded": False,
         }
         here[image.sha256] = (str(row["id"]), False)
@@ -170,17 +188,45 @@ class Images(Database):
         Raises:
             DataError: an unknown image or split.
         """
-        if split is not None and split not in get_args(Split):
-            raise DataError(f"split {split!r}", "is unknown", "use train, val or test")
+        _check_split(split)
         self._set(id, split=split)
+
+    def set_splits(self, splits: Mapping[str, Split | None]) -> None:
+        """Put many images (by id) into their splits in one transaction, all or none.
+
+        Raises:
+            DataError: an unknown image or split.
+        """
+        for split in splits.values():
+            _check_split(split)
+        query = update(_table).where(_table.c.id == bindparam("image"))
+        rows = [{"image": id, "to": split} for id, split in splits.items()]
+        with self._write() as connection:
+            unknown = splits.keys() - set(connection.execute(select(_table.c.id)).scalars())
+            if unknown:
+                require_image(connection, self.project, min(unknown))
+            if rows:
+                connection.execute(query.values(split=bindparam("to")), rows)
 
     def set_excluded(self, id: str, excluded: bool) -> None:
         """Leave an image out of queue, training and export, or take it back in.
 
         Raises:
-            DataError: an unknown image.
+            DataError: an unknown image, or one to take back in whose file holds another picture
+                now.
         """
-        self._set(id, excluded=bool(excluded))
+        with self._write() as connection:
+            record = require_image(connection, self.project, id)
+            if not excluded:
+                self._refuse_replaced(connection, record)
+            self._exclude(connection, [id], bool(excluded))
+
+    def _refuse_replaced(self, connection: Connection, record: ImageRecord) -> None:
+        """A file has one image in use: with two, outlines would lie on foreign pixels."""
+        where = _table.c.path == self._stored_path(record.path), _table.c.excluded.is_(False)
+        if any(one.id != record.id for one in image_rows(connection, self.project, *where)):
+            remedy = "put the old file back and import it again"
+            raise DataError(record.path, "the file holds another picture now", remedy)
 
     def _set(self, id: str, **values: Any) -> None:
         with self._write() as connection:
@@ -190,8 +236,8 @@ class Images(Database):
     def relink(self, old_root: str | Path, new_root: str | Path) -> int:
         """Follow a moved folder: images below `old_root` now lie below `new_root`.
 
-        An image is relinked only where its file is really there; the others keep their paths, so
-        that a wrong folder changes nothing.
+        An image is relinked only where the very bytes it was imported from are found; the others
+        keep their paths, so that a wrong folder changes nothing.
 
         Returns:
             How many images were relinked.
@@ -202,12 +248,17 @@ class Images(Database):
         old, new = (Path(os.path.abspath(root)) for root in (old_root, new_root))
         if not new.is_dir():
             raise DataError(new, "is no folder", "name the folder the images moved to")
+        query = select(_table.c.id, _table.c.path, _table.c.sha256)
+        with self._read() as connection:
+            rows = connection.execute(query).all()
+        # Reading thousands of pictures takes minutes, so no transaction is open meanwhile.
+        found = {(row.id, row.path): self._moved(row.path, row.sha256, old, new) for row in rows}
         with self._write() as connection:
-            rows = connection.execute(select(_table.c.id, _table.c.path, _table.c.sha256)).all()
+            rows = connection.execute(query).all()
             taken = {(row.path, row.sha256) for row in rows}
             moved = 0
             for row in rows:
-                path = self._moved(row.path, old, new)
+                path = found.get((row.id, row.path))
                 if path is None or (path, row.sha256) in taken:
                     continue
                 connection.execute(update(_table).where(_table.c.id == row.id).values(path=path))
@@ -215,10 +266,14 @@ class Images(Database):
                 moved += 1
             return moved
 
-    def _moved(self, stored: str, old: Path, new: Path) -> str | None:
-        """The stored path below the new root, None when it is not below the old one or missing."""
+    def _moved(self, stored: str, sha256: str, old: Path, new: Path) -> str | None:
+        """The image's path below the new root, None unless its very bytes lie there."""
         absolute = self.project / stored
         if not absolute.is_relative_to(old):
             return None
         target = new / absolute.relative_to(old)
-        return self._stored_path(target) if target.is_file() else None
+        try:
+            same = target.is_file() and file_sha256(target) == sha256
+        except OSError:  # a file that cannot be read is as good as none
+            return None
+        return self._stored_path(target) if same else None

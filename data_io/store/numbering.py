@@ -45,15 +45,15 @@ class Numbering(Database):
     def annotation_ids(self, instance_ids: Iterable[str]) -> dict[str, int]:
         """COCO annotation ids, >= 1, one for each instance id, never reused.
 
-        Saving a revision or a proposal allocates them; an instance id that was never saved gets
-        its number here.
+        Saving a revision allocates them, and asking here does. Proposing does not: most proposed
+        instances are replaced by the next version, and a number is for ever.
         """
         wanted = list(dict.fromkeys(instance_ids))
         with self._read() as connection:
             found = _numbers(connection, wanted)
         if len(found) < len(wanted):
             with self._write() as connection:
-                number_instances(connection, wanted)
+                number_instances(connection, (id for id in wanted if id not in found))
                 found = _numbers(connection, wanted)
         return found
 

@@ -12,7 +12,7 @@ from data_io.store import codec, schema
 from data_io.store.categories import merged_map, require_categories
 from data_io.store.database import Database
 from data_io.store.images import require_image
-from data_io.store.numbering import check_instances, number_instances
+from data_io.store.numbering import check_instances
 from data_io.store.records import ImageState
 from data_io.types import Proposal, RegionState, ReviewRegion
 
@@ -114,7 +114,6 @@ class Proposals(Database):
             require_categories(connection, {one.category for one in proposal.instances}, what)
             connection.execute(delete(_proposals).where(_proposals.c.image == proposal.image))
             connection.execute(insert(_proposals).values(row))
-            number_instances(connection, (one.id for one in proposal.instances))
             self._replace_regions(connection, proposal.image, rows)
 
     @staticmethod

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+from data_io.types import Instance, Parts
 
 VerifiedState = Literal["none", "partial", "whole"]
 
@@ -17,6 +20,15 @@ class NewImage:
     height: int
     sha256: str
     group: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class FirstRevision:
+    """What an import says about an image nobody has saved yet; see `Revisions.save_revision`."""
+
+    image: str
+    instances: Sequence[Instance]
+    verified: Parts
 
 
 @dataclass(frozen=True)

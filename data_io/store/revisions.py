@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select
 
-from data_io.errors import ConflictError
+from data_io.errors import ConflictError, DataError
 from data_io.geometry import area_of_rle, rle_of_parts, validate_parts
 from data_io.store import codec, schema
 from data_io.store.categories import category_rows, merged_map, require_categories
@@ -15,10 +15,11 @@ from data_io.store.database import Database
 from data_io.store.images import image_rows, require_image
 from data_io.store.numbering import check_instances, number_instances
 from data_io.store.proposals import set_region_state
-from data_io.store.records import VerifiedState
+from data_io.store.records import FirstRevision, VerifiedState
 from data_io.types import Category, ImageRecord, Instance, Parts, RegionState, Revision
 
 _table = schema.revisions
+_CHUNK = 250  # images of an import that are saved in one transaction
 
 
 def verified_state(verified: Parts, width: int, height: int) -> VerifiedState:
@@ -29,6 +30,21 @@ def verified_state(verified: Parts, width: int, height: int) -> VerifiedState:
     if area == 0:
         return "none"
     return "whole" if area == width * height else "partial"
+
+
+def _encoded(record: ImageRecord, instances: Sequence[Instance], verified: Parts) -> dict[str, Any]:
+    """The checked columns of a revision that need work; done before the lock is taken."""
+    what = f"image {record.id}"
+    check_instances(instances, what)
+    if verified:
+        validate_parts(verified, file=what, index="verified area")
+    return {
+        "image": record.id,
+        "instance_count": len(instances),
+        "verified_state": verified_state(verified, record.width, record.height),
+        "verified": codec.parts_to_blob(verified, what),
+        "instances": codec.instances_to_blob(instances, what),
+    }
 
 
 def _newest(connection: Connection, image: str) -> int:
@@ -97,20 +113,13 @@ class Revisions(Database):
         with self._read() as connection:
             record = require_image(connection, self.project, image)
         what = f"image {image}"
-        check_instances(instances, what)
-        if verified:
-            validate_parts(verified, file=what, index="verified area")
         row = {
-            "image": image,
+            **_encoded(record, instances, verified),
             "number": base + 1,
             "parent": base or None,
             "author": author,
             "proposal": proposal,
-            "instance_count": len(instances),
-            "verified_state": verified_state(verified, record.width, record.height),
             "rejected": codec.to_json(list(rejected), what),
-            "verified": codec.parts_to_blob(verified, what),
-            "instances": codec.instances_to_blob(instances, what),
         }
         # Checked and encoded above, so that the lock is held for the writing alone.
         with self._write() as connection:
@@ -124,6 +133,41 @@ class Revisions(Database):
             if answer is not None:
                 set_region_state(connection, answer[0], answer[1], image=image)
             return self._one(connection, image, base + 1)
+
+    def save_first_revisions(self, batch: Sequence[FirstRevision], author: str) -> None:
+        """Add revision 1 of many images; a crash keeps whole chunks of them.
+
+        Raises:
+            ConflictError: an image has a revision already; its chunk was not saved.
+            DataError: as `save_revision`.
+            StoreError: the database could not write.
+        """
+        with self._read() as connection:
+            records = {one.id: one for one in image_rows(connection, self.project)}
+        for start in range(0, len(batch), _CHUNK):
+            chunk = batch[start : start + _CHUNK]
+            rows = []
+            for one in chunk:
+                if one.image not in records:
+                    raise DataError(f"image {one.image}", "is not in this project", "reload it")
+                rows.append(_encoded(records[one.image], one.instances, one.verified))
+            self._insert_first(chunk, rows, author)
+
+    def _insert_first(
+        self, chunk: Sequence[FirstRevision], rows: list[dict[str, Any]], author: str
+    ) -> None:
+        with self._write() as connection:
+            used = {one.category for first in chunk for one in first.instances}
+            require_categories(connection, used, "import")
+            time = codec.time_to_text(codec.now())
+            for first, row in zip(chunk, rows, strict=True):
+                current = _newest(connection, first.image)
+                if current:
+                    raise ConflictError(first.image, 0, current)
+                row |= {"number": 1, "parent": None, "author": author, "proposal": None}
+                row |= {"rejected": "[]", "time": time}
+            connection.execute(insert(_table), rows)
+            number_instances(connection, (one.id for f in chunk for one in f.instances))
 
     @staticmethod
     def _one(connection: Connection, image: str, number: int) -> Revision:

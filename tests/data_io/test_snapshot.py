@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from data_io import atomic
-from data_io.atomic import PARTIAL
+from data_io import snapshot as snapshots
+from data_io.atomic import PARTIAL, file_sha256
 from data_io.errors import DataError, StoreError
 from data_io.geometry import area_of_rle, full_image, mask_of_parts, mask_of_rle
 from data_io.snapshot import CONTENT, Snapshot, read_snapshot, write_snapshot
@@ -38,13 +39,12 @@ def cow(store: Store) -> Category:
 
 @pytest.fixture
 def images(store: Store) -> list[ImageRecord]:
-    names = ["a", "b", "c"]
-    for name in names:
-        picture = Image.fromarray(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
-        picture.save(store.project / "images" / f"{name}.png")
-    return store.add_images(
-        [NewImage(f"images/{name}.png", WIDTH, HEIGHT, name * 8, "north") for name in names]
-    )
+    pictures = []
+    for name in "abc":
+        path = store.project / "images" / f"{name}.png"
+        Image.fromarray(np.zeros((HEIGHT, WIDTH, 3), np.uint8)).save(path)
+        pictures.append(NewImage(str(path), WIDTH, HEIGHT, file_sha256(path), "north"))
+    return store.add_images(pictures)
 
 
 def box(x: float, y: float, side: float = 10.0) -> Parts:
@@ -133,6 +133,51 @@ def test_merged_categories_share_a_class(
     assert [index for index, _ in snapshot.images[0].labels] == [1, 2]
 
 
+def test_only_categories_seen_in_a_verified_area_are_classes(
+    store: Store, cow: Category, images: list[ImageRecord]
+) -> None:
+    names = ["person", "bicycle", "calf", "dog"]
+    person, bicycle, calf, dog = (store.add_category(name) for name in names)
+    whole, part, draft = images
+    store.save_revision(whole.id, 0, [Instance("1", calf.id, box(2, 3))], WHOLE, "me")
+    herd = [
+        Instance("2", person.id, box(40, 30)),  # below the verified half
+        Instance("3", cow.id, box(2, 3)),
+        Instance("4", bicycle.id, box(20, 30)),
+    ]
+    store.save_revision(part.id, 0, herd, HALF, "me")
+    store.save_revision(draft.id, 0, [Instance("5", dog.id, box(1, 1))], (), "me")
+    snapshot = snap(store)
+    assert snapshot.categories == (cow, calf)
+    first, second, _ = snapshot.images
+    assert [index for index, _ in first.labels] == [2]
+    assert [index for index, _ in second.labels] == [1]
+
+
+def test_categories_nobody_used_change_nothing(
+    store: Store, cow: Category, images: list[ImageRecord]
+) -> None:
+    store.save_revision(images[0].id, 0, [Instance("1", cow.id, box(2, 3))], WHOLE, "me")
+    before = snap(store)
+    store.add_category("person")
+    after = snap(store)
+    assert (after.hash, after.categories) == (before.hash, (cow,))
+
+
+def test_more_categories_than_a_label_can_hold_are_refused(
+    store: Store, cow: Category, images: list[ImageRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert snapshots.MOST_CATEGORIES == 254
+    monkeypatch.setattr(snapshots, "MOST_CATEGORIES", 1)
+    calf = store.add_category("calf")
+    herd = [Instance("1", cow.id, box(2, 3)), Instance("2", calf.id, box(9, 9))]
+    store.save_revision(images[0].id, 0, herd[:1], WHOLE, "me")
+    assert snap(store).categories == (cow,)
+    store.save_revision(images[0].id, 1, herd, WHOLE, "me")
+    with pytest.raises(DataError, match=r"2 categories are in use .*; merge some"):
+        snap(store)
+
+
 def test_equal_content_reuses_the_folder(
     store: Store, cow: Category, images: list[ImageRecord]
 ) -> None:
@@ -150,6 +195,16 @@ def test_equal_content_reuses_the_folder(
         [first.hash, other.hash]
     )
     assert len(read_snapshot(first.folder).images[0].labels) == 1  # and the first one is unchanged
+
+
+def test_a_snapshot_wanted_again_is_young_again(
+    store: Store, cow: Category, images: list[ImageRecord]
+) -> None:
+    """Or it could be tidied away before the new job names it."""
+    folder = snap(store).folder
+    os.utime(folder, (0, 0))
+    assert snap(store).folder == folder
+    assert folder.stat().st_mtime > time.time() - 3600
 
 
 def test_what_is_read_is_what_was_written(

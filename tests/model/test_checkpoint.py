@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from data_io.atomic import file_sha256
 from data_io.errors import DataError
 from model import checkpoint
 from model.config import NetworkConfig, TrainConfig
@@ -39,7 +40,7 @@ def test_version_round_trip(version: Path, network: SegmentationNetwork) -> None
     assert meta["mean"] == [0.5, 0.5, 0.5]
     assert meta["kept"] == "semi"
     assert NetworkConfig.of_dict(meta["network"]) == CONFIG
-    assert meta["weights_sha256"] == checkpoint.file_sha256(version / checkpoint.WEIGHTS)
+    assert meta["weights_sha256"] == file_sha256(version / checkpoint.WEIGHTS)
     names = {file.name for file in version.iterdir()}
     assert names == {checkpoint.WEIGHTS, checkpoint.ONNX, checkpoint.META}
     assert [file.name for file in version.parent.iterdir()] == ["v1"]
@@ -61,38 +62,3 @@ def test_no_version_is_refused_with_a_sentence(tmp_path: Path, text: str) -> Non
         (tmp_path / checkpoint.META).write_text(text)
     with pytest.raises(DataError, match="choose another version"):
         checkpoint.load_version(tmp_path)
-
-
-def test_folder_is_whole_or_absent(tmp_path: Path) -> None:
-    folder = tmp_path / "v"
-
-    def fail() -> None:
-        with checkpoint.whole_folder(folder) as draft:
-            (draft / "half").write_text("half")
-            raise OSError(28, "No space left on device")
-
-    with pytest.raises(OSError, match="No space"):
-        fail()
-    assert list(tmp_path.iterdir()) == []
-    with checkpoint.whole_folder(folder) as draft:
-        (draft / "file").write_text("first")
-    with pytest.raises(OSError, match="No space"):
-        fail()
-    assert (folder / "file").read_text() == "first"
-    assert [path.name for path in tmp_path.iterdir()] == ["v"]
-
-
-def test_killed_replacement_is_recovered(tmp_path: Path) -> None:
-    folder = tmp_path / "c"
-    (tmp_path / "c.old").mkdir()
-    (tmp_path / "c.old" / "file").write_text("previous")
-    (tmp_path / "c.new").mkdir()
-    assert checkpoint.recover_folder(folder)
-    assert (folder / "file").read_text() == "previous"
-    assert [path.name for path in tmp_path.iterdir()] == ["c"]
-
-
-def test_killed_first_write_leaves_nothing(tmp_path: Path) -> None:
-    (tmp_path / "c.new").mkdir()
-    assert not checkpoint.recover_folder(tmp_path / "c")
-    assert list(tmp_path.iterdir()) == []

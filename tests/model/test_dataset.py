@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from data_io.atomic import file_sha256
 from data_io.errors import DataError
 from data_io.geometry import rle_of_mask
 from data_io.snapshot import Snapshot, SnapshotImage
@@ -45,7 +46,7 @@ def record(
         path=str(path),
         width=WIDTH,
         height=HEIGHT,
-        sha256="",
+        sha256=file_sha256(path),
         group="",
         split=split,  # type: ignore[arg-type]
         labels=tuple(labels),
@@ -108,10 +109,22 @@ def test_frames_are_scaled_to_the_long_side(tmp_path: Path) -> None:
     assert (labels == 1).sum() == 20 * 15
 
 
+def test_scaled_labels_stay_over_their_animals(tmp_path: Path) -> None:
+    """The middle stays the middle, as it does in the pixels, which are averaged."""
+    image = record(tmp_path, "a", animals=((1, (61, 26, 99, 64)),))
+    _, labels = load_frame(image, WIDTH // 4)
+    for axis in (0, 1):
+        inside = np.flatnonzero((labels == 1).any(axis=1 - axis))
+        assert inside[0] == labels.shape[axis] - 1 - inside[-1]
+
+
 def test_changed_or_vanished_images_are_a_sentence(tmp_path: Path) -> None:
     image = record(tmp_path, "a")
     cv2.imwrite(image.path, np.zeros((10, 10, 3), np.uint8))
     with pytest.raises(DataError, match="changed its size"):
+        load_frame(image, 80)
+    cv2.imwrite(image.path, np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+    with pytest.raises(DataError, match=r"a\.png: the picture changed .*; import it again"):
         load_frame(image, 80)
     Path(image.path).unlink()
     with pytest.raises(DataError, match=r"a\.png"):
@@ -183,3 +196,29 @@ def test_unlabeled_crops_never_count_verified_ground_or_padding(crops: Crops) ->
 def test_every_image_comes_once_before_any_comes_twice(crops: Crops) -> None:
     order = [crops._turn(crops.images.labeled, 0, 0, k, 4).id for k in range(6)]
     assert len(set(order[:3])) == len(set(order[3:])) == 3
+
+
+def test_lost_unlabeled_images_are_passed_over_and_told_once(tmp_path: Path) -> None:
+    labeled = record(tmp_path, "whole", animals=ANIMAL)
+    lost, broken, kept = (record(tmp_path, name, verified=None) for name in "abc")
+    found = pools(snapshot(labeled, lost, broken, kept))
+    Path(lost.path).unlink()
+    Path(broken.path).write_bytes(b"half a picture")
+    crops = Crops(found, SMALL, MEAN, STD)
+    batches = [crops.unlabeled(step) for step in range(4)]
+    assert all(batch.valid.any() for batch in batches)
+    assert sorted(Path(error.file).name for error in crops.left_out) == ["a.png", "b.png"]
+    resumed = Crops(found, SMALL, MEAN, STD).unlabeled(3)
+    assert torch.equal(resumed.strong, batches[3].strong)
+    Path(kept.path).unlink()
+    with pytest.raises(DataError, match="no unlabeled image can be read"):
+        Crops(found, SMALL, MEAN, STD).unlabeled(0)
+
+
+def test_a_lost_labeled_image_is_missed(tmp_path: Path) -> None:
+    images = record(tmp_path, "whole", animals=ANIMAL), record(tmp_path, "a", verified=None)
+    crops = Crops(pools(snapshot(*images)), SMALL, MEAN, STD)
+    Path(images[0].path).unlink()
+    with pytest.raises(DataError, match=r"whole\.png"):
+        crops.labeled(0)
+    assert not crops.left_out

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 
+from data_io.atomic import file_sha256
 from data_io.geometry import full_image, parts_of_mask
 from data_io.snapshot import write_snapshot
 from data_io.store import NewImage, Store
@@ -62,10 +63,11 @@ def write_picture(folder: Path, k: int) -> tuple[NewImage, np.ndarray]:
     pixels[mask] = (150, 90, 40)
     path = folder / f"{k}.png"
     cv2.imwrite(str(path), pixels[..., ::-1])
-    return NewImage(str(path), 128, 96, str(k), "barn"), mask
+    return NewImage(str(path), 128, 96, file_sha256(path), "barn"), mask
 
 
 def make_snapshot(folder: Path, verified: int, total: int, animals: bool = True) -> Path:
+    """The pictures are ``0.png`` and so on; the first `verified` ones are labeled."""
     folder.mkdir(parents=True, exist_ok=True)
     pictures = [write_picture(folder, k) for k in range(total)]
     with Store.open(folder / "project") as store:
@@ -155,7 +157,8 @@ def assert_same_weights(job: Path, other: Path) -> None:
 
 KILLER = """
 import os, signal, sys
-from model import checkpoint, train
+from data_io import atomic
+from model import train
 calls = 0
 def killing(real):
     def call(*args):
@@ -168,8 +171,8 @@ def killing(real):
 {patch}
 train.main([sys.argv[1]])
 """
-WRITING = "checkpoint._flush = killing(checkpoint._flush)"
-RENAMING = "checkpoint.os.rename = killing(os.rename)"
+WRITING = "atomic.sync = killing(atomic.sync)"
+RENAMING = "atomic.os.rename = killing(os.rename)"
 
 
 @pytest.mark.parametrize(
@@ -279,6 +282,47 @@ def test_without_unlabeled_images_it_trains_supervised_and_says_so(tmp_path: Pat
     assert train.main([str(job)]) == train.DONE
     assert "no image is unlabeled" in messages(job)
     assert result(job)["kept"] == "supervised"
+
+
+def test_lost_unlabeled_images_do_not_end_a_training(tmp_path: Path) -> None:
+    folder = make_snapshot(tmp_path / "s", verified=2, total=5)
+    (tmp_path / "s" / "3.png").unlink()
+    (tmp_path / "s" / "4.png").write_bytes(b"half a picture")
+    job = make_job(tmp_path / "job", folder, steps=8)
+    assert train.main([str(job)]) == train.DONE
+    assert messages(job).count("passed over") == 2
+    assert messages(job).count("3.png") == messages(job).count("4.png") == 1
+
+
+@pytest.mark.parametrize(
+    ("lost", "words"), [(["0.png"], "0.png"), (["2.png", "3.png"], "no unlabeled image")]
+)
+def test_a_lost_labeled_image_or_all_unlabeled_ones_end_it_with_a_sentence(
+    tmp_path: Path, lost: list[str], words: str
+) -> None:
+    folder = make_snapshot(tmp_path / "s", verified=2, total=4)
+    for name in lost:
+        (tmp_path / "s" / name).unlink()
+    job = make_job(tmp_path / "job", folder, steps=4)
+    assert train.main([str(job)]) == 1
+    assert words in error(job)
+
+
+def test_what_is_judged_is_spread_over_the_labeled_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_snapshot(tmp_path / "s", verified=9, total=9)
+    judged: list[list[str]] = []
+    real = train.validation.judge
+
+    def judge(network: Any, records: Any, *rest: Any) -> dict[str, Any]:
+        judged.append([Path(record.path).stem for record in records])
+        return real(network, records, *rest)
+
+    monkeypatch.setattr(train.validation, "judge", judge)
+    job = make_job(tmp_path / "job", folder, method="supervised", steps=1)
+    assert train.main([str(job)]) == train.DONE
+    assert judged == [["0", "2", "3", "5", "6", "8"]]
 
 
 def test_minutes_become_a_schedule(tmp_path: Path, snapshot: Path) -> None:

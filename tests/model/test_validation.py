@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from data_io.atomic import file_sha256
 from data_io.geometry import rle_of_mask
 from data_io.snapshot import SnapshotImage
 from model import validation
@@ -41,7 +42,8 @@ def image(tmp_path: Path, red: slice, labeled: slice, verified: slice) -> Snapsh
     labels = ((1, rle_of_mask(truth)),) if truth.any() else ()
     path, area = str(tmp_path / "a.png"), rle_of_mask(known)
     whole = bool(known.all())
-    return SnapshotImage("a", path, 72, 40, "", "", None, labels, area, whole)
+    sha256 = file_sha256(tmp_path / "a.png")
+    return SnapshotImage("a", path, 72, 40, sha256, "", None, labels, area, whole)
 
 
 def judge(images: Sequence[SnapshotImage]) -> dict[str, object]:
@@ -69,6 +71,41 @@ def test_ground_without_animals_has_no_iou(tmp_path: Path) -> None:
     assert metrics["iou"] is None
     assert metrics["miou"] == 1.0
     assert not validation.degenerate(metrics)
+
+
+def listed(*groups: tuple[str, int]) -> list[SnapshotImage]:
+    """So many images of each group, one group after the other; ids are group and number."""
+    return [
+        SnapshotImage(f"{group}{k}", "", 8, 8, "", group, "val", (), None, False)
+        for group, count in groups
+        for k in range(count)
+    ]
+
+
+def spread(records: Sequence[SnapshotImage], most: int) -> list[str]:
+    return [record.id for record in validation.spread(records, most)]
+
+
+@pytest.mark.parametrize("count", [1, 5, 6])
+def test_few_images_are_all_judged_in_their_order(count: int) -> None:
+    records = listed(("b", count))[::-1]
+    assert validation.spread(records, 6) == records
+
+
+def test_groups_take_turns_and_give_images_from_all_over() -> None:
+    records = listed(("a", 100), ("b", 2), ("c", 9))
+    assert spread(records, 8) == ["a16", "a50", "a83", "b0", "b1", "c1", "c4", "c7"]
+    assert spread(records, 1) == ["a50"]
+    assert len(set(spread(records, 110))) == 110
+
+
+def test_images_keep_their_order_when_groups_are_mixed() -> None:
+    ids = [record.id for record in listed(("a", 20), ("b", 20))]
+    mixed = [ids[(7 * k) % 40] for k in range(40)]
+    records = {record.id: record for record in listed(("a", 20), ("b", 20))}
+    chosen = spread([records[id] for id in mixed], 10)
+    assert chosen == [id for id in mixed if id in chosen]
+    assert sum(id.startswith("a") for id in chosen) == 5
 
 
 def scores(iou: float | None, miou: float | None) -> dict[str, float | None]:

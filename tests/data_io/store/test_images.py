@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from data_io.atomic import file_sha256
 from data_io.errors import DataError
 from data_io.store import NewImage, Store
 from data_io.types import ImageRecord
@@ -90,6 +91,37 @@ def test_splits_and_exclusion(store: Store, pictures: list[ImageRecord]) -> None
     assert store.images() == pictures
 
 
+def test_many_splits_are_set_at_once_or_not_at_all(
+    store: Store, pictures: list[ImageRecord]
+) -> None:
+    first, second = pictures
+    store.set_splits({first.id: "val", second.id: "train"})
+    assert store.images() == [replace(first, split="val"), replace(second, split="train")]
+    store.set_splits({second.id: None})
+    store.set_splits({})
+    assert [record.split for record in store.images()] == ["val", None]
+    wrong: list[dict[str, object]] = [
+        {first.id: "test", "ghost": "val"},
+        {first.id: "test", second.id: "validation"},
+    ]
+    for splits in wrong:
+        with pytest.raises(DataError):
+            store.set_splits(splits)  # type: ignore[arg-type]
+        assert [record.split for record in store.images()] == ["val", None]
+
+
+def test_a_replaced_picture_does_not_come_back_beside_its_successor(
+    store: Store, image: ImageRecord
+) -> None:
+    (new,) = store.add_images([NewImage(image.path, 64, 48, "other")])
+    with pytest.raises(DataError, match="another picture"):
+        store.set_excluded(image.id, False)
+    assert store.image(image.id).excluded
+    store.set_excluded(new.id, True)
+    store.set_excluded(image.id, False)
+    assert store.image_by_path(image.path) == image
+
+
 def test_unknown_images_splits_and_empty_sizes_are_refused(
     store: Store, image: ImageRecord
 ) -> None:
@@ -111,7 +143,7 @@ def test_a_moved_folder_is_relinked_where_the_files_are(store: Store, tmp_path: 
     (new / "north" / "a.jpg").write_bytes(b"a")
     store.add_images(
         [
-            NewImage(str(old / "north" / "a.jpg"), 9, 9, "a"),
+            NewImage(str(old / "north" / "a.jpg"), 9, 9, file_sha256(new / "north" / "a.jpg")),
             NewImage(str(old / "north" / "missing.jpg"), 9, 9, "b"),
             NewImage(str(tmp_path / "older" / "a.jpg"), 9, 9, "c"),
         ]
@@ -129,8 +161,38 @@ def test_relinking_never_makes_two_images_of_one_file(store: Store, tmp_path: Pa
     new = tmp_path / "new"
     new.mkdir()
     (new / "a.jpg").write_bytes(b"a")
-    store.add_images([NewImage(str(folder / "a.jpg"), 9, 9, "a") for folder in (tmp_path, new)])
+    sha256 = file_sha256(new / "a.jpg")
+    store.add_images([NewImage(str(folder / "a.jpg"), 9, 9, sha256) for folder in (tmp_path, new)])
     assert store.relink(tmp_path, new) == 0
+
+
+def test_another_picture_of_that_name_is_not_relinked(store: Store, tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    new.mkdir()
+    (new / "a.jpg").write_bytes(b"another camera numbers its pictures the same way")
+    store.add_images([NewImage(str(old / "a.jpg"), 9, 9, "a")])
+    assert store.relink(old, new) == 0
+    assert store.images()[0].path == str(old / "a.jpg")
+
+
+def test_pictures_are_read_while_others_may_write(
+    store: Store, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    new.mkdir()
+    (new / "a.jpg").write_bytes(b"a")
+    sha256 = file_sha256(new / "a.jpg")
+    (record,) = store.add_images([NewImage(str(old / "a.jpg"), 9, 9, sha256)])
+    monkeypatch.setattr("data_io.store.database.BUSY_SECONDS", 0.05)
+
+    def digest(path: Path) -> str:
+        with Store.open(project) as other:
+            other.set_split(record.id, "val")
+        return sha256
+
+    monkeypatch.setattr("data_io.store.images.file_sha256", digest)
+    assert store.relink(old, new) == 1
+    assert store.images() == [replace(record, path=str(new / "a.jpg"), split="val")]
 
 
 def test_relinking_to_no_folder_is_refused(store: Store, tmp_path: Path) -> None:
@@ -143,3 +205,16 @@ def test_ten_thousand_images_go_in_at_once(store: Store) -> None:
     added = store.add_images(many)
     assert [record.coco_id for record in added] == list(range(1, 10_001))
     assert len({record.id for record in added}) == 10_000
+
+
+def test_new_images_of_a_group_that_is_set_aside_join_its_split(
+    store: Store, tmp_path: Path
+) -> None:
+    def picture(name: str, group: str) -> NewImage:
+        return NewImage(str(tmp_path / name), 4, 4, name, group)
+
+    old = store.add_images([picture(name, name[0]) for name in ("a1", "a2", "b1", "b2", "c1")])
+    splits = dict(zip([one.id for one in old], ("val", "val", "val", "train", None), strict=True))
+    store.set_splits(splits)
+    new = store.add_images([picture(name, name[0]) for name in ("a3", "b3", "c2", "d1")])
+    assert [one.split for one in new] == ["val", None, None, None]

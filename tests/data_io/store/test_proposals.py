@@ -56,6 +56,19 @@ def test_a_proposal_never_touches_revisions_or_verified_areas(
     assert store.image_states()[image.id].verified == "whole"
 
 
+def test_proposing_takes_no_numbers(
+    store: Store, image: ImageRecord, cow: Category, animal: Animal
+) -> None:
+    """A number is for ever, and a pool is proposed anew by every version."""
+    for version in ("v1", "v2"):
+        store.put_proposal(proposal(image, version, animal(version, cow)))
+    with store._read() as connection:
+        query = "SELECT count(*) FROM annotation_numbers"
+        assert connection.exec_driver_sql(query).scalar() == 0
+    store.save_revision(image.id, 0, [animal("v2", cow)], (), "me")
+    assert store.annotation_ids(["v2"]) == {"v2": 1}
+
+
 def test_open_regions_are_recomputed_and_answered_ones_stay(
     store: Store, image: ImageRecord
 ) -> None:
