@@ -9,7 +9,7 @@ export PYTHON TORCH CHROMIUM
 # make run [PHOTOS=dir [LABELS=coco.json]] [TORCH=cpu] [PORT=7860]
 run:
 	@.ci/setup
-	@.venv/bin/python launch.py serve $(if $(PHOTOS),"projects/$(notdir $(abspath $(PHOTOS)))" --photos "$(PHOTOS)",) \
+	@.venv/bin/python launch.py serve $(if $(PHOTOS),--photos "$(PHOTOS)",) \
 		$(if $(LABELS),--labels "$(LABELS)",) --host $(HOST) --port $(PORT)
 
 # Everything that must hold, a real browser included; at most 12 minutes on two cores.

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from app import processes
-from data_io.errors import DataError
+from data_io.errors import DataError, StoreError
 from data_io.store import Store
 from data_io.types import Job, JobKind
 
@@ -35,22 +38,13 @@ def job_folder(store: Store, job: Job | str) -> Path:
     return store.project / "jobs" / (job if isinstance(job, str) else job.id)
 
 
-def find(store: Store, job_id: str) -> Job:
-    """The job of that id.
-
-    Raises:
-        DataError: the project has no such job.
-    """
-    return store.job(job_id)
-
-
 def start_job(store: Store, kind: JobKind, config: Mapping[str, Any]) -> Job:
     """Create the row and the folder, and start the worker, detached from this process.
 
     Raises:
         DataError: a second training job while one is still running.
     """
-    with _starting(store):
+    with starting(store):
         if kind == "train":
             refuse_second_trainer(store)
         job = store.create_job(kind, config)
@@ -63,8 +57,8 @@ def resume_job(store: Store, job_id: str) -> Job:
     Raises:
         DataError: no such job, or its state is not failed, cancelled or interrupted.
     """
-    with _starting(store):
-        job = find(store, job_id)
+    with starting(store):
+        job = store.job(job_id)
         if job.state not in RESUMABLE:
             raise DataError(
                 job_id,
@@ -79,25 +73,41 @@ def resume_job(store: Store, job_id: str) -> Job:
         return _launch(store, job)
 
 
-def cancel_job(store: Store, job_id: str, seconds: float = 60.0) -> Job:
-    """Ask the worker and its children to stop, and wait; after `seconds` they are killed.
+def cancel_job(store: Store, job_id: str, wait: bool = True, seconds: float = 60.0) -> Job:
+    """Ask the worker and its children to stop; after `seconds` they are killed.
 
     The last good state (checkpoint, proposals already written) stays and the job is resumable.
+
+    Args:
+        store: the project.
+        job_id: the job.
+        wait: stay until they are gone; False returns at once and a thread sees to the rest.
+        seconds: how long they may take.
+
+    Returns:
+        The job as it is now: still active when not waited for, ``done`` when it was faster.
 
     Raises:
         DataError: no such job, or it has already ended.
     """
-    job = store.job(job_id)
+    with starting(store):  # a job that is just being started has its pid afterwards
+        job = store.job(job_id)
     if job.state not in ACTIVE:
         raise DataError(job_id, f"the job is already {job.state}", "cancel only running jobs")
     with contextlib.suppress(OSError):  # a full disk must not keep anybody from cancelling
         _folder(store, job).joinpath(CANCEL_MARK).touch()
+    if wait:
+        return _stop(store, job, seconds)
+    # Here and not in the thread: this process may end before the thread has begun.
     if job.pid is not None and is_alive(job):
-        processes.stop_group(job.pid, job.pid_started, seconds)
-    job = store.job(job_id)
-    if job.state in ACTIVE or job.state == "interrupted":
-        job = store.update_job(job_id, state="cancelled", error="")
-    return job
+        processes.signal_group(job.pid, signal.SIGTERM)
+    threading.Thread(target=_stop_later, args=(store, job, seconds), daemon=True).start()
+    return store.job(job_id)
+
+
+def is_stopping(store: Store, job: Job) -> bool:
+    """True when the job is active but was asked to end: it will do nothing more."""
+    return job.state in ACTIVE and job_folder(store, job).joinpath(CANCEL_MARK).exists()
 
 
 def is_alive(job: Job) -> bool:
@@ -107,8 +117,11 @@ def is_alive(job: Job) -> bool:
 
 
 def recover(store: Store) -> list[Job]:
-    """Mark queued and running jobs whose worker is gone as interrupted; returns those."""
-    with _starting(store):
+    """Mark queued and running jobs whose worker is gone; returns the interrupted ones.
+
+    Those that somebody asked to stop are cancelled instead.
+    """
+    with starting(store):
         return _recover(store)
 
 
@@ -150,31 +163,54 @@ def read_log(store: Store, job: Job | str, tail: int = 200) -> list[dict[str, An
     return entries
 
 
-def running(store: Store, kind: JobKind) -> Job | None:
-    """The job of that kind whose worker runs now, if any."""
-    for job in store.jobs(kind):
-        if job.state in ACTIVE and is_alive(job):
-            return job
-    return None
+def running(store: Store, kind: JobKind) -> list[Job]:
+    """The jobs of that kind whose workers run now, newest first."""
+    return [job for job in store.jobs(kind) if job.state in ACTIVE and is_alive(job)]
 
 
 def refuse_second_trainer(store: Store) -> None:
     """Raise a `DataError` when a training job of this project runs."""
     active = running(store, "train")
-    if active is not None:
+    if active:
         raise DataError(
             store.project.name,
-            f"training job {active.id} is still running",
+            f"training job {active[0].id} is still running",
             "wait for it or cancel it first",
         )
 
 
 def _recover(store: Store) -> list[Job]:
-    return [
-        store.update_job(job.id, state="interrupted", error=GONE)
-        for job in store.jobs()
-        if job.state in ACTIVE and not is_alive(job)
-    ]
+    lost = []
+    for job in store.jobs():
+        if job.state not in ACTIVE or is_alive(job):
+            continue
+        job = store.job(job.id)  # now that its worker is gone, the row is its last word
+        if job.state not in ACTIVE:
+            continue
+        if is_stopping(store, job):
+            store.update_job(job.id, state="cancelled", error="")
+        else:
+            lost.append(store.update_job(job.id, state="interrupted", error=GONE))
+    return lost
+
+
+def _stop(store: Store, job: Job, seconds: float) -> Job:
+    """See the worker off, and say so in its row unless it has done that itself."""
+    if job.pid is not None and is_alive(job):
+        processes.stop_group(job.pid, job.pid_started, seconds)
+    with starting(store):
+        row = store.job(job.id)
+        # Another pid means that somebody has resumed the job meanwhile.
+        if row.pid == job.pid and row.state in (*ACTIVE, "interrupted"):
+            row = store.update_job(job.id, state="cancelled", error="")
+        return row
+
+
+def _stop_later(store: Store, job: Job, seconds: float) -> None:
+    try:
+        _stop(store, job, seconds)
+    except (DataError, StoreError) as error:  # `recover` marks the row then
+        logging.warning("job %s: %s", job.id, error)
 
 
 def _launch(store: Store, job: Job) -> Job:
@@ -219,7 +255,8 @@ def _folder(store: Store, job: Job) -> Path:
     return folder
 
 
-def _starting(store: Store) -> contextlib.AbstractContextManager[None]:
+def starting(store: Store) -> contextlib.AbstractContextManager[None]:
+    """Hold the lock under which jobs start; no job appears or goes on meanwhile."""
     # Row and pid are written under this lock: a queued row without a pid is dead for certain.
     return processes.locked(store.project / "jobs" / ".starting")
 

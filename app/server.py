@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -19,7 +19,7 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 
-from app import jobs, ui
+from app import jobs, retention, ui
 from app.context import Context
 from app.routes import add_routes
 from app.security import (
@@ -27,7 +27,6 @@ from app.security import (
     PathGuard,
     SecurityMiddleware,
     Sessions,
-    StartError,
     check_host,
     session_key,
 )
@@ -44,14 +43,12 @@ class ServerOptions:
 
     Attributes:
         host: address to listen on; anything but loopback needs a token.
-        port: TCP port; 0 takes a free one.
         token: secret asked for by the login page.
         allow_roots: folders that imports may name, besides the project.
         allow_hosts: further names in the Host header (behind a reverse proxy).
     """
 
     host: str = "127.0.0.1"
-    port: int = 7860
     token: str | None = None
     allow_roots: tuple[str, ...] = ()
     allow_hosts: tuple[str, ...] = ()
@@ -94,27 +91,26 @@ def recover(store: Store) -> int:
 
 
 def serve(
-    project: Path,
-    host: str = "127.0.0.1",
-    port: int = 7860,
-    token: str | None = None,
-    allow_roots: Sequence[str | Path] = (),
-    allow_hosts: Sequence[str] = (),
+    project: Path, listener: socket.socket, options: ServerOptions, ready: Callable[[str], None]
 ) -> None:
-    """Serve a project until Ctrl-C or SIGTERM; prints the address to open.
+    """Serve a project until Ctrl-C or SIGTERM.
+
+    Args:
+        project: its folder.
+        listener: the socket of `app.listener.listen`.
+        options: how the server is reached.
+        ready: called once with the address to open.
 
     Raises:
-        StartError: a non-loopback host without a token, or a port that is taken.
+        StartError: a non-loopback host without a token.
         StoreError: the project cannot be opened.
     """
-    token = token or os.environ.get("HERDMARK_TOKEN") or None
-    check_host(host, token)
-    roots = tuple(str(root) for root in allow_roots)
-    options = ServerOptions(host, port, token, roots, tuple(allow_hosts))
-    with _listen(host, port) as listener, Store.open(Path(project)) as store:
+    check_host(options.host, options.token)
+    with Store.open(project) as store:
         recover(store)
+        retention.tidy(store)
         app = build_app(store, options)
-        print(f"Herdmark serves {store.project} at {address(options, listener)}", flush=True)
+        ready(address(options, listener))
         config = uvicorn.Config(
             app,
             log_level="warning",
@@ -134,23 +130,3 @@ def address(options: ServerOptions, listener: socket.socket) -> str:
     shown = f"[{host}]" if ":" in host else host
     query = f"?token={quote(options.token, safe='')}" if options.token else ""
     return f"http://{shown}:{port}/{query}"
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """A listening socket, bound before the slow imports of the page are paid for nothing."""
-    bare = host.strip("[]")
-    family = socket.AF_INET6 if ":" in bare else socket.AF_INET
-    # asyncio switches Nagle's delay off (40 ms a reply) only where the protocol is named.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    if os.name == "posix":
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((bare, port))
-        listener.listen(128)
-    except OSError as error:
-        listener.close()
-        raise StartError(
-            f"port {port} on {host} cannot be used ({error.strerror or error}); another Herdmark"
-            " may be running: open it, stop it, or choose another --port."
-        ) from error
-    return listener

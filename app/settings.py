@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -81,15 +81,6 @@ def load(project: Path) -> Settings:
             field=unknown[0],
         )
     return Settings(**values)
-
-
-def save(project: Path, settings: Settings) -> None:
-    """Write the project's settings file, whole or not at all."""
-    project.mkdir(parents=True, exist_ok=True)
-    target = project / FILE
-    draft = target.with_name(f".{FILE}.{os.getpid()}")
-    draft.write_text(json.dumps(asdict(settings), indent=2) + "\n", encoding="utf-8")
-    os.replace(draft, target)
 
 
 def _check(good: bool, field: str, why: str) -> None:

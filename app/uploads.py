@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,7 +19,6 @@ from data_io.store import Store
 MAX_FILES = 1000  # in one upload
 MAX_TOTAL_BYTES = 4 * 2**30  # of one upload
 SPARE_BYTES = 2**28  # the database must stay writable
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -30,13 +29,12 @@ class Uploaded:
     refused: list[dict[str, str]] = field(default_factory=list)
 
 
-def take_photos(store: Store, files: Sequence[Path], progress: Progress | None = None) -> Uploaded:
+def take_photos(store: Store, files: Sequence[Path]) -> Uploaded:
     """Move uploaded files into the project and import those that are images.
 
     Args:
         store: the project.
         files: temporary files of the upload; they are moved away or deleted.
-        progress: called with (done, all).
 
     Raises:
         DataError: too many files, too many bytes or too little free disk; nothing was imported.
@@ -44,7 +42,7 @@ def take_photos(store: Store, files: Sequence[Path], progress: Progress | None =
     try:
         _check(store, files)
         folder = _folder(store.project)
-        return _take(store, files, folder, progress)
+        return _take(store, files, folder)
     finally:
         for file in files:
             file.unlink(missing_ok=True)
@@ -85,15 +83,13 @@ def _folder(project: Path) -> Path:
     raise DataError("upload", "there are too many uploads of today", "import a server folder")
 
 
-def _take(store: Store, files: Sequence[Path], folder: Path, progress: Progress | None) -> Uploaded:
+def _take(store: Store, files: Sequence[Path], folder: Path) -> Uploaded:
     refused: list[DataError] = []
-    for done, file in enumerate(files, 1):
+    for file in files:
         try:
             _keep(file, folder)
         except DataError as error:
             refused.append(DataError(file.name, error.why, error.remedy))
-        if progress is not None:
-            progress(done, len(files))
     if not any(folder.iterdir()):
         folder.rmdir()
         return Uploaded(0, refused_rows(refused))

@@ -69,9 +69,10 @@ def main(arguments: list[str] | None = None) -> int:
             job_id, state="running", pid=os.getpid(), pid_started=processes.started_at(os.getpid())
         )
         run = Run(store, job, jobs.job_folder(store, job), stop, progress=job.progress)
-        state = _finish(run, *_attempt(run))
+        state, result, sentence = _attempt(run)
+        _finish(run, state, result, sentence)
         if state == "done":
-            _follow_up(run)
+            _follow_up(run, result)
     return {"done": 0, "failed": 1}.get(state, 3)
 
 
@@ -99,21 +100,32 @@ def _attempt(run: Run) -> tuple[JobState, Result, str]:
     return "done", result, ""
 
 
-def _finish(run: Run, state: JobState, result: Result, sentence: str) -> JobState:
+def _finish(run: Run, state: JobState, result: Result, sentence: str) -> None:
     logging.info("%s %s %s", state, result, sentence)
     run.store.update_job(
         run.job.id, state=state, progress=run.progress, result=result, error=sentence
     )
-    return state
 
 
-def _follow_up(run: Run) -> None:
-    if run.job.kind != "train":
+def _follow_up(run: Run, result: Result) -> None:
+    """Start the proposals that are missing now, unless this job leaves them to somebody else.
+
+    The job is done already and stays so, whatever becomes of this.
+    """
+    if run.job.kind not in ("train", "import", "propose"):
         return
     from app.workflow import proposals
 
-    with contextlib.suppress(DataError):
-        proposals.ensure(run.store)
+    try:
+        promoted = run.store.promoted()
+        wanted = run.job.config.get("version")
+        if run.job.kind == "propose" and (promoted is None or promoted.id != wanted):
+            return  # somebody wanted to see what another version proposes
+        proposals.ensure(run.store, {row["file"] for row in result.get("refused", ())})
+    except (DataError, StoreError) as error:
+        logging.warning("no proposals were started: %s", error)
+    except OSError as error:
+        logging.warning("no proposals were started: %s", processes.os_sentence(error))
 
 
 def _handler(kind: str) -> Callable[[Run], Result]:

@@ -11,11 +11,13 @@ from app.cli import (
     doctor,
     evaluate,
     export_files,
+    images,
     import_files,
     jobs,
     propose,
     queue,
     serve,
+    split,
     train,
     versions,
 )
@@ -30,6 +32,8 @@ app = typer.Typer(
 app.command("serve")(serve.run)
 app.command("import")(import_files.run)
 app.command("export")(export_files.run)
+app.command("split")(split.run)
+app.command("images")(images.run)
 app.command("train")(train.run)
 app.command("propose")(propose.run)
 app.command("queue")(queue.run)

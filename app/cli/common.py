@@ -30,7 +30,16 @@ Json = Annotated[bool, typer.Option("--json", help="Answer with one JSON object,
 
 
 class Failed(Exception):
-    """A command that did not do what it was asked; the message is the sentence to print."""
+    """A command that did not do what it was asked.
+
+    Args:
+        message: the sentence to print.
+        answer: what there is to tell all the same; with --json it is printed with the sentence.
+    """
+
+    def __init__(self, message: str, answer: Answer | None = None) -> None:
+        super().__init__(message)
+        self.answer = answer or {}
 
 
 def say(text: str) -> None:
@@ -57,7 +66,9 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
             raise
         except KeyboardInterrupt:
             _fail("stopped; what was finished is kept", kwargs)
-        except (DataError, StoreError, ConflictError, Failed) as error:
+        except Failed as error:
+            _fail(str(error), kwargs, error.answer)
+        except (DataError, StoreError, ConflictError) as error:
             _fail(str(error), kwargs)
         except OSError as error:
             _fail(processes.os_sentence(error), kwargs)
@@ -70,12 +81,19 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
     return guarded
 
 
-def open_project(project: Path, create: bool = False) -> Store:
-    """The project's store; jobs whose process is gone are marked on the way."""
+def open_project(project: Path, create: bool = False, recover: bool = True) -> Store:
+    """The project's store.
+
+    Args:
+        project: its folder.
+        create: make it when it is missing.
+        recover: mark jobs whose process is gone; a command that only reads does not.
+    """
     if project.exists() and not project.is_dir():
         raise DataError(project, "is a file", "name the project's folder")
     store = Store.open(project.expanduser(), create=create)
-    jobs.recover(store)
+    if recover:
+        jobs.recover(store)
     return store
 
 
@@ -142,9 +160,10 @@ def say_refused(rows: list[dict[str, str]], most: int = 20) -> None:
         say(f"... and {len(rows) - most} more; --json lists them all.")
 
 
-def _fail(sentence: str, kwargs: dict[str, Any]) -> NoReturn:
+def _fail(sentence: str, kwargs: dict[str, Any], answer: Answer | None = None) -> NoReturn:
     say(sentence)
     if kwargs.get("as_json"):
-        print(json.dumps({"error": sentence}), flush=True)
+        told = {**(answer or {}), "error": sentence}
+        print(json.dumps(told, allow_nan=False, default=str), flush=True)
     sys.stdout.flush()
     raise typer.Exit(1)

@@ -142,8 +142,8 @@ def _look_into(project: Path, problems: Problems) -> dict[str, Any]:
         lost = [one for one in store.images() if not Path(one.path).is_file()]
         if lost:
             problems.append(
-                f"{len(lost)} images are gone, the first is {lost[0].path}; put them back or relink"
-                " their folder."
+                f"{len(lost)} images are gone, the first is {lost[0].path}; put them back, or"
+                " say where they are: images PROJECT --relink OLD NEW"
             )
         for job in jobs.recover(store):
             problems.append(f"Job {job.id} was interrupted; go on with: jobs --resume {job.id}")

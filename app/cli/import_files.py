@@ -1,7 +1,8 @@
-"""``import PROJECT SOURCE`` -> {"images", "instances", "known", "refused"}."""
+"""``import PROJECT SOURCE`` -> {"images", "instances", "known", "refused", ...}; see `Imported`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -15,18 +16,15 @@ from app.cli.common import (
     command,
     counter,
     open_project,
+    say,
     say_refused,
     tell,
 )
-from app.workflow.imports import import_source
+from app.workflow.imports import FPS, Imported, import_source
+from data_io.formats.registry import SOURCES
 
-
-class Format(str, Enum):
-    """Formats of a source."""
-
-    auto = "auto"
-    images = "images"
-    coco = "coco"
+Format = Enum("Format", {name: name for name in ("auto", *SOURCES)}, type=str)  # type: ignore[misc]
+_DEFAULT = Format("auto")
 
 
 class Vouched(str, Enum):
@@ -39,38 +37,68 @@ class Vouched(str, Enum):
 @command
 def run(
     project: Project,
-    source: Annotated[Path, typer.Argument(help="A folder of photos, a photo or a COCO file.")],
-    format: Annotated[Format, typer.Option(help="What the source is.")] = Format.auto,
-    images: Annotated[Path | None, typer.Option(help="Folder of the label file's images.")] = None,
+    source: Annotated[
+        Path, typer.Argument(help="A folder of photos, a photo, a video, or labels.")
+    ],
+    format: Annotated[Format, typer.Option(help="What the source is.")] = _DEFAULT,
+    images: Annotated[Path | None, typer.Option(help="Folder of the labels' images.")] = None,
+    fps: Annotated[
+        float, typer.Option(min=0, help="Frames a second from a video; 0 = every frame.")
+    ] = FPS,
     group_by: Annotated[
         str, typer.Option(help="folder, none, or regex:PATTERN on the path.")
     ] = "folder",
     vouched: Annotated[
         Vouched, typer.Option("--as", help="Whether labels count as verified.")
     ] = Vouched.verified,
+    rename: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="NAME=NAME", help="Category in the file = in the project."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Import photos or labels; importing the same again adds nothing."""
+    """Import photos, videos or labels; importing the same again adds nothing."""
+    names = _renamed(rename or [])
     with open_project(project, create=True) as store:
         report = import_source(
             store,
             source,
             format=format.value,
             images=images,
+            fps=fps,
             group_by=group_by,
             vouched="verified" if vouched is Vouched.verified else "draft",
+            rename=names,
             progress=counter("images read"),
         )
     answer = report.as_dict()
-    if not as_json or not report.useful:
+    if not as_json:
         say_refused(answer["refused"])
+        _say_repaired(report)
     if not report.useful:
-        tell(answer, as_json, "nothing was imported")
         first = report.refused[0].sentence() if report.refused else f"{source} lists no image."
-        raise Failed(f"nothing was imported: {first}")
+        raise Failed(f"nothing was imported: {first}", answer)
     tell(
         answer,
         as_json,
         f"{report.images} images and {report.instances} instances imported,"
-        f" {report.known} images were there already, {len(report.refused)} entries refused",
+        f" {report.known} images were there already, {len(report.repaired)} entries repaired,"
+        f" {len(report.refused)} refused",
     )
+
+
+def _renamed(pairs: Sequence[str]) -> dict[str, str]:
+    names = {}
+    for pair in pairs:
+        old, equals, new = pair.partition("=")
+        if not (equals and old and new):
+            raise typer.BadParameter(f"--map {pair!r} is not NAME=NAME")
+        names[old] = new
+    return names
+
+
+def _say_repaired(report: Imported, most: int = 20) -> None:
+    for one in report.repaired[:most]:
+        say(f"repaired {one.sentence()}")
+    if len(report.repaired) > most:
+        say(f"... and {len(report.repaired) - most} more; --json lists them all.")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from app import jobs
-from app.cli.common import Json, Project, command, open_project, progress_line, tell
+from app.cli.common import Json, Project, command, open_project, progress_line, say, tell
 from data_io.types import Job
 
 
@@ -23,11 +23,17 @@ def run(
         raise typer.BadParameter("give --cancel or --resume, not both")
     with open_project(project) as store:
         if cancel is not None:
-            jobs.cancel_job(store, cancel)
+            say(_cancelled(jobs.cancel_job(store, cancel)))
         if resume is not None:
             jobs.resume_job(store, resume)
         rows = store.jobs()
     tell({"jobs": [_row(job) for job in rows]}, as_json, "\n".join(map(_line, rows)) or "no jobs")
+
+
+def _cancelled(job: Job) -> str:
+    if job.state == "cancelled":
+        return f"job {job.id} is cancelled; its last good state is kept"
+    return f"job {job.id} was too far on to be cancelled: it is {job.state}"
 
 
 def _row(job: Job) -> dict[str, Any]:

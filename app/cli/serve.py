@@ -1,24 +1,32 @@
-"""``serve PROJECT``: the web page; ends with Ctrl-C."""
+"""``serve PROJECT`` -> {"project", "url"} once it listens; ends with Ctrl-C."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import socket
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from app.cli.common import (
     DEMO,
     Failed,
+    Json,
     command,
     counter,
     open_project,
     say,
     say_refused,
+    tell,
 )
 from app.workflow.imports import import_source
+from data_io.errors import StoreError
 from data_io.store import Store
+
+if TYPE_CHECKING:
+    from app.server import ServerOptions
 
 Token = Annotated[
     str | None, typer.Option(help="Password of the page; better given as HERDMARK_TOKEN.")
@@ -42,40 +50,64 @@ def run(
     allow_host: Annotated[
         list[str] | None, typer.Option(help="Further host name of this server; repeatable.")
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Serve the project's pages on this machine."""
-    # Late, since they are slow; the host first, since one that is refused must change nothing.
+    from app.listener import listen
     from app.security import StartError, check_host
 
-    folder = project or _default(photos, labels)
+    folder = _default(photos, labels) if project is None else _absolute(project)
+    secret = token or os.environ.get("HERDMARK_TOKEN") or None
     try:
-        check_host(host, token or os.environ.get("HERDMARK_TOKEN") or None)
-        with open_project(folder, create=True) as store:
-            _bring(store, photos, labels)
-            _begin(store)
-        roots = [*(allow_root or []), *([photos] if photos else [])]
-        _serve(folder, host, port, token, roots, allow_host or [])
+        check_host(host, secret)
+        # Before the import, which may take long and change much: a taken port must change nothing.
+        with listen(host, port) as listener:
+            with open_project(folder, create=True) as store:
+                _bring(store, photos, labels)
+                _begin(store)
+            from app.server import ServerOptions  # late, since it loads the page's packages
+
+            roots = [*(allow_root or []), *([photos] if photos else [])]
+            options = ServerOptions(host, secret, tuple(map(str, roots)), tuple(allow_host or ()))
+            _serve(folder, listener, options, as_json)
     except StartError as error:
         raise Failed(str(error)) from error
 
 
-def _serve(
-    project: Path,
-    host: str,
-    port: int,
-    token: str | None,
-    roots: list[Path],
-    hosts: list[str],
-) -> None:
+def _serve(folder: Path, listener: socket.socket, options: ServerOptions, as_json: bool) -> None:
     from app.server import serve
 
-    serve(project, host=host, port=port, token=token, allow_roots=roots, allow_hosts=hosts)
+    def ready(url: str) -> None:
+        answer = {"project": str(folder), "url": url}
+        tell(answer, as_json, f"Herdmark serves {folder} at {url}")
+
+    serve(folder, listener, options, ready)
 
 
 def _default(photos: Path | None, labels: Path | None) -> Path:
-    """The project to serve when none is named."""
-    source = photos or (labels.absolute().parent if labels else None)
-    return DEMO if source is None else DEMO.parent / (source.absolute().name or "photos")
+    """The project to serve when none is named: of its own for each folder of photos."""
+    if photos is None and labels is None:
+        return DEMO
+    source = _absolute(photos) if photos else _absolute(labels or Path()).parent
+    name = source.name or "photos"
+    digest = hashlib.sha256(str(source).encode()).hexdigest()[:6]
+    own, plain = DEMO.parent / f"{name}-{digest}", DEMO.parent / name
+    return plain if not own.exists() and _lies_in(plain, source) else own
+
+
+def _lies_in(project: Path, source: Path) -> bool:
+    """True when the images of an existing project lie in the folder, uploads left aside."""
+    try:
+        with Store.open(project, create=False) as store:
+            paths = [Path(one.path) for one in store.images(include_excluded=True)]
+    except StoreError:
+        return False
+    outside = [path for path in paths if not path.is_relative_to(project)]
+    return bool(outside) and all(path.is_relative_to(source) for path in outside)
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path.expanduser()))
 
 
 def _bring(store: Store, photos: Path | None, labels: Path | None) -> None:

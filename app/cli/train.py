@@ -1,4 +1,4 @@
-"""``train PROJECT`` -> {"job", "version"}; with --wait also {"promoted", "steps", "metrics"}."""
+"""``train PROJECT`` -> {"job", "version", "promoted", "steps", "metrics"}, null while it trains."""
 
 from __future__ import annotations
 
@@ -56,8 +56,9 @@ def run(
         job = training.start_training(store, options)
         version = str(job.config["version"])
         if not wait:
+            unknown = dict.fromkeys(("promoted", "steps", "metrics"))
             tell(
-                {"job": job.id, "version": version},
+                {"job": job.id, "version": version, **unknown},
                 as_json,
                 f"job {job.id} trains version {version}; follow it with: jobs {project}",
             )

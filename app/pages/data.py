@@ -10,15 +10,15 @@ import gradio as gr
 
 from app import jobs, uploads
 from app.context import Context
-from app.pages import data_view
+from app.pages import data_categories, data_view
 from app.pages.action_html import ActionHTML, clicked
-from app.pages.data_forms import Categories, Exports, Imports
+from app.pages.data_forms import Categories, Exports, Imports, Moved
 from app.pages.data_view import ANY, Filter
 from app.pages.label import LabelPage
 from app.pages.told import inform, told, warn
-from app.pages.words import STATUS_WORDS, plural
-from app.workflow import proposals
-from app.workflow.exports import export_coco
+from app.pages.words import STATUS_WORDS, name_of, plural
+from app.workflow import images, proposals
+from app.workflow.exports import Options, export_labels
 from data_io.errors import DataError
 from data_io.images import list_images
 
@@ -39,6 +39,7 @@ class DataPage:
     pager: ActionHTML
     page: gr.State
     imports: Imports
+    moved: Moved
     categories: Categories
     exports: Exports
     timer: gr.Timer
@@ -68,6 +69,29 @@ class DataPage:
             gr.Dropdown(choices=choices, value=chosen),
         )
 
+    def exclude(self, image: str, excluded: bool) -> None:
+        """Leave an image out, or take it back in, and say so."""
+        store = self.context.store
+        images.set_excluded(store, [image], excluded)
+        name = name_of(store.image(image).path)
+        if excluded:
+            inform(f"{name} is left out of queue, training and export; see status “excluded”.")
+            return
+        proposals.ensure(store)  # the version in use may not have seen it
+        inform(f"{name} is back in queue, training and export.")
+
+    def relink(self, old: str, new: str) -> None:
+        """Follow a moved folder, and say how many images were found again."""
+        store, guard = self.context.store, self.context.guard
+        if not old.strip():
+            raise DataError("old folder", "no path was given", "write where the photos were")
+        place = guard.resolve(new)
+        if place.is_dir():
+            _refuse_links(self.context, place)
+        found = images.relink(store, store.project / Path(old.strip()).expanduser(), place)
+        proposals.ensure(store)  # images that were gone have no proposal
+        inform(f"{plural(found, 'image')} found again.")
+
 
 def build(context: Context) -> DataPage:
     """Lay the page out; `wire` connects it."""
@@ -85,6 +109,7 @@ def build(context: Context) -> DataPage:
             pager = ActionHTML(elem_id="hm-pager")
         with gr.Column(scale=0, min_width=340, elem_id="hm-data-panel"):
             imports = Imports.build()
+            moved = Moved.build()
             categories = Categories.build()
             exports = Exports.build()
     page = gr.State(0)
@@ -99,6 +124,7 @@ def build(context: Context) -> DataPage:
         pager,
         page,
         imports,
+        moved,
         categories,
         exports,
         timer,
@@ -108,10 +134,11 @@ def build(context: Context) -> DataPage:
 def wire(
     page: DataPage, demo: gr.Blocks, tab: gr.Tab, tabs: gr.Tabs, label_page: LabelPage
 ) -> None:
-    """Connect gallery, imports, categories and export."""
+    """Connect gallery, imports, moved photos, categories and export."""
     _wire_gallery(page, demo, tab, tabs, label_page)
     _wire_imports(page)
-    _wire_categories(page, demo, tab)
+    _wire_moved(page)
+    data_categories.wire(page.categories, page.context.store, demo, tab)
     _wire_exports(page)
 
 
@@ -130,16 +157,23 @@ def _wire_gallery(
         return page.browse(status, group, words, int(key) if key.isdigit() else 0)
 
     @told
-    def open_image(event: gr.EventData) -> Any:
-        record = page.context.store.image(clicked(event)[1])
-        return gr.Tabs(selected="label"), *label_page.show(record.id)
+    def act(status: str, group: str, words: str, number: int, event: gr.EventData) -> Any:
+        action, key = clicked(event)
+        if action == "open":
+            record = page.context.store.image(key)
+            shown = [gr.skip()] * len(page.shown)
+            return gr.Tabs(selected="label"), *label_page.show(record.id), *shown
+        if action in data_view.HINTS:
+            page.exclude(key, action == "exclude")
+        stay = [gr.skip()] * (1 + len(label_page.outputs))
+        return *stay, *page.browse(status, group, words, number)
 
     for field in (page.status, page.group):
         field.input(restart, page.filters, page.shown, **QUIET)
     page.words.submit(restart, page.filters, page.shown, **QUIET)
     page.words.blur(restart, page.filters, page.shown, **QUIET)
     page.pager.act(turn, page.filters, page.shown, **QUIET)
-    page.gallery.act(open_image, None, [tabs, *label_page.outputs], **QUIET)
+    page.gallery.act(act, page.filters, [tabs, *label_page.outputs, *page.shown], **QUIET)
     for load in (tab.select, demo.load):
         load(browse, page.filters, page.shown, **QUIET)
 
@@ -178,12 +212,10 @@ def _wire_imports(page: DataPage) -> None:
         if not job_id:
             return gr.Timer(active=False), gr.skip(), *[gr.skip()] * len(page.shown)
         jobs.recover(store)
-        job = jobs.find(store, job_id)
+        job = store.job(job_id)
         state = data_view.import_state(job)
         if job.state in jobs.ACTIVE:
             return gr.skip(), state, *[gr.skip()] * len(page.shown)
-        if job.state == "done":
-            proposals.ensure(store)
         return gr.Timer(active=False), state, *page.browse(*filters)
 
     outputs = [form.files, form.report, *page.shown]
@@ -195,6 +227,21 @@ def _wire_imports(page: DataPage) -> None:
     )
 
 
+def _wire_moved(page: DataPage) -> None:
+    form = page.moved
+
+    @told
+    def relink(old: str | None, new: str | None, *filters: Any) -> Any:
+        page.relink(old or "", new or "")
+        return "", "", *page.browse(*filters)
+
+    fields = [form.old, form.new]
+    # The files are read and compared, so this takes its time and shows that it does.
+    form.relink.click(
+        relink, [*fields, *page.filters], [*fields, *page.shown], api_visibility="private"
+    )
+
+
 def _refuse_links(context: Context, folder: Path) -> None:
     """Refuse a folder from which links lead out of the allowed folders."""
     for file in list_images(folder):
@@ -203,72 +250,17 @@ def _refuse_links(context: Context, folder: Path) -> None:
             raise DataError(file.name, why, "remove it or start the server with --allow-root")
 
 
-def _wire_categories(page: DataPage, demo: gr.Blocks, tab: gr.Tab) -> None:
-    form, store = page.categories, page.context.store
-
-    def fill(chosen: str | None = None) -> tuple[Any, ...]:
-        found = store.categories()
-        choices = [(one.name, one.id) for one in found]
-        picked = next((one for one in found if one.id == chosen), None)
-        return (
-            data_view.categories(found),
-            gr.Dropdown(choices=choices, value=picked.id if picked else None),
-            gr.Textbox(value=picked.name if picked else ""),
-            gr.ColorPicker(value=picked.color if picked else "#e69f00"),
-            gr.Dropdown(choices=[("merge into …", ""), *choices], value=""),
-        )
-
-    @told
-    def create(name: str) -> Any:
-        store.add_category(name or "")
-        return gr.Textbox(value=""), *fill()
-
-    @told
-    def edit(event: gr.EventData) -> Any:
-        return gr.Accordion(open=True), *fill(clicked(event)[1])
-
-    @told
-    def change(chosen: str | None, name: str, color: str, target: str) -> Any:
-        if not chosen:
-            raise DataError("category", "none is chosen", "click one in the list first")
-        if target:
-            kept = store.merge_categories(chosen, target)
-            inform(f"Merged into {kept.name}; every label follows.")
-            return fill(kept.id)
-        store.rename_category(chosen, name)
-        store.recolor_category(chosen, data_view.hex_color(color))
-        return fill(chosen)
-
-    @told
-    def load() -> Any:
-        return fill()
-
-    @told
-    def choose(chosen: str | None) -> Any:
-        return fill(chosen)
-
-    for event in (form.create.click, form.name.submit):
-        event(create, form.name, [form.name, *form.outputs], **QUIET)
-    form.listing.act(edit, None, [form.editor, *form.outputs], **QUIET)
-    form.chosen.input(choose, form.chosen, form.outputs, **QUIET)
-    fields = [form.chosen, form.rename, form.color, form.target]
-    form.apply.click(change, fields, form.outputs, **QUIET)
-    for moment in (tab.select, demo.load):
-        moment(load, None, form.outputs, **QUIET)
-
-
 def _wire_exports(page: DataPage) -> None:
     form, context = page.exports, page.context
 
     @told
     def export(origin: str, only_verified: bool) -> str:
         name = data_view.export_name(context.store.project.name, origin)
-        report = export_coco(
-            context.store,
-            context.exports / name,
-            "proposals" if origin == "proposals" else "revisions",
-            only_verified,
+        options = Options(
+            origin="proposals" if origin == "proposals" else "revisions",
+            only_verified=only_verified,
         )
+        report = export_labels(context.store, context.exports / name, options).report
         return data_view.exported(name, report.images, report.instances, report.sha256)
 
     form.start.click(

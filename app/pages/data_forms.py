@@ -70,8 +70,36 @@ class Imports:
 
 
 @dataclass(frozen=True)
+class Moved:
+    """Where a folder of photos was, and where it is now."""
+
+    old: gr.Textbox
+    new: gr.Textbox
+    relink: gr.Button
+
+    @classmethod
+    def build(cls) -> Moved:
+        """Lay the form out."""
+        with gr.Accordion("Moved photos", open=False):
+            old = gr.Textbox(
+                label="Old folder",
+                placeholder="/photos/herd",
+                max_lines=1,
+                elem_id="hm-moved-from",
+            )
+            new = gr.Textbox(
+                label="New folder",
+                placeholder="/archive/herd",
+                max_lines=1,
+                elem_id="hm-moved-to",
+            )
+            relink = gr.Button("Find them again", elem_id="hm-relink")
+        return cls(old, new, relink)
+
+
+@dataclass(frozen=True)
 class Categories:
-    """The list of categories, a field for a new one, and an editor."""
+    """The list of categories, a field for a new one, an editor, and merging in two steps."""
 
     listing: ActionHTML
     name: gr.Textbox
@@ -80,13 +108,25 @@ class Categories:
     chosen: gr.Dropdown
     rename: gr.Textbox
     color: gr.ColorPicker
-    target: gr.Dropdown
     apply: gr.Button
+    target: gr.Dropdown
+    merge: gr.Button
+    asked: gr.Column
+    question: gr.HTML
+    agree: gr.Button
+    refuse: gr.Button
+    pair: gr.State
 
     @property
     def outputs(self) -> list[Any]:
         """What a change of the categories fills anew."""
-        return [self.listing, self.chosen, self.rename, self.color, self.target]
+        editor = [self.chosen, self.rename, self.color, self.target]
+        return [self.listing, *editor, *self.asking]
+
+    @property
+    def asking(self) -> list[Any]:
+        """The question before a merge: whether it shows, its words, what it is about."""
+        return [self.asked, self.question, self.pair]
 
     @classmethod
     def build(cls) -> Categories:
@@ -111,9 +151,32 @@ class Categories:
                         label="Name", max_lines=1, min_width=140, elem_id="hm-category-name"
                     )
                     color = gr.ColorPicker(label="Color", min_width=80)
-                target = gr.Dropdown([("merge into …", "")], value="", label="Merge")
                 apply = gr.Button("Apply")
-        return cls(listing, name, create, editor, chosen, rename, color, target, apply)
+                target = gr.Dropdown([("merge into …", "")], value="", label="Merge")
+                merge = gr.Button("Merge …", elem_id="hm-merge")
+                with gr.Column(visible=False, elem_id="hm-merge-asked") as asked:
+                    question = gr.HTML(js_on_load=None)
+                    with gr.Row():
+                        agree = gr.Button("Merge them", variant="stop", min_width=80)
+                        refuse = gr.Button("Keep both", min_width=80)
+            pair = gr.State(None)
+        return cls(
+            listing,
+            name,
+            create,
+            editor,
+            chosen,
+            rename,
+            color,
+            apply,
+            target,
+            merge,
+            asked,
+            question,
+            agree,
+            refuse,
+            pair,
+        )
 
 
 @dataclass(frozen=True)

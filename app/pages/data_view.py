@@ -15,20 +15,28 @@ from app.pages.words import (
     group_word,
     name_of,
     plural,
-    status_of,
     table,
     text,
 )
+from app.workflow.documents import status_of
 from data_io.store import Store
 from data_io.types import Category, ImageRecord, Job
 
 PAGE = 48
 ANY = "any"
+EXCLUDED = "excluded"
+HINTS = {
+    "exclude": "leave it out of queue, training and export",
+    "include": "take it back into queue, training and export",
+}
 
 
 @dataclass(frozen=True)
 class Filter:
-    """What the gallery shows; `group` and `status` are ANY or one value."""
+    """What the gallery shows; `group` and `status` are ANY or one value.
+
+    Excluded images are shown only where they are asked for.
+    """
 
     status: str = ANY
     group: str = ANY
@@ -47,18 +55,20 @@ class Shown:
 
 
 def statuses(store: Store) -> dict[str, str]:
-    """Image id -> status, excluded images left out."""
+    """Image id -> status, or ``excluded``."""
+    records = store.images(include_excluded=True)
     states = store.image_states()
-    found = {}
-    for record in store.images():
-        state = states.get(record.id)
-        found[record.id] = status_of(state.verified, state.revision) if state else "unlabeled"
-    return found
+    return {
+        one.id: EXCLUDED
+        if one.excluded
+        else status_of(states[one.id].revision, states[one.id].verified)
+        for one in records
+    }
 
 
 def gallery(store: Store, wanted: Filter) -> Shown:
     """The thumbnails that match; a page beyond the last one shows the last one."""
-    records, status = store.images(), statuses(store)
+    records, status = store.images(include_excluded=True), statuses(store)
     if not records:
         nothing = empty(
             "No image yet.", "Upload images or name a folder of this server on the right."
@@ -68,7 +78,7 @@ def gallery(store: Store, wanted: Filter) -> Shown:
     found = [
         record
         for record in records
-        if wanted.status in {ANY, status[record.id]}
+        if wanted.status in {status[record.id], EXCLUDED if record.excluded else ANY}
         and wanted.group in {ANY, record.group}
         and words in record.path.lower()
     ]
@@ -85,27 +95,30 @@ def gallery(store: Store, wanted: Filter) -> Shown:
 
 def _card(record: ImageRecord, status: str) -> str:
     key, name, group = text(record.id), text(name_of(record.path)), group_word(record.group)
+    caption, action = ("Include", "include") if record.excluded else ("Exclude", "exclude")
     return (
-        f'<button type="button" class="hm-card" data-action="open" data-key="{key}"'
-        f' title="{text(record.path)}" aria-label="open {name} on the Label page">'
+        f'<div class="hm-tile"><button type="button" class="hm-card" data-action="open"'
+        f' data-key="{key}" title="{text(record.path)}" aria-label="open {name} on the Label page">'
         f'<img loading="lazy" alt="" src="api/images/{key}/thumbnail">'
         f"<b>{name}</b><span>{badge(status)} <i>{text(group)}</i></span></button>"
+        f'<button type="button" class="hm-button" data-action="{action}" data-key="{key}"'
+        f' aria-label="{action} {name}" title="{HINTS[action]}">{caption}</button></div>'
     )
 
 
 def summary(store: Store) -> str:
     """One line: how many images there are, and how many have which status."""
     counts = Counter(statuses(store).values())
-    total = sum(counts.values())
-    names = ("verified", "partial", "draft", "unlabeled")
+    total = counts.total() - counts[EXCLUDED]
+    names = ("verified", "partial", "draft", "unlabeled", EXCLUDED)
     parts = [f"{badge(name)} {counts[name]:,}" for name in names if counts[name]]
     inner = " ".join(parts)
     return f'<div class="hm-summary"><b>{plural(total, "image")}</b> {inner}</div>'
 
 
 def groups(store: Store) -> list[str]:
-    """All groups, sorted."""
-    return sorted({record.group for record in store.images()})
+    """All groups, sorted; also those with excluded images alone."""
+    return sorted({record.group for record in store.images(include_excluded=True)})
 
 
 def refused(rows: Sequence[Mapping[str, str]]) -> str:
@@ -134,6 +147,14 @@ def categories(found: Sequence[Category]) -> str:
         for one in found
     )
     return f'<div class="hm-categories">{rows}</div>'
+
+
+def merge_question(source: Category, target: Category) -> str:
+    """What a person is asked before two categories become one."""
+    return (
+        f'<p class="hm-problem" role="alert">Every label of <b>{text(source.name)}</b> will be'
+        f" <b>{text(target.name)}</b>. This cannot be undone.</p>"
+    )
 
 
 def exported(name: str, images: int, instances: int, sha256: str) -> str:

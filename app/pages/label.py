@@ -15,7 +15,7 @@ from app.pages.action_html import ActionHTML, clicked
 from app.pages.canvas import AnnotationCanvas, descriptor
 from app.pages.told import told
 
-TOP = 500  # the queue as the side panel counts it
+TOP = 500  # places of the queue among which the side panel finds the image
 HEIGHT = "calc(100vh - 57px)"  # all but the tabs and a rim
 CANVAS_EVENTS = ("saved", "answered", "navigate", "status")  # each carries the image's id
 

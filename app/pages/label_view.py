@@ -13,6 +13,7 @@ from app.pages.words import (
     short,
     text,
 )
+from app.workflow.training import pool
 from data_io.store import Store
 
 Item = Mapping[str, Any]
@@ -20,16 +21,23 @@ ROWS = 7
 
 
 def side(store: Store, image: str | None, queue: Sequence[Item]) -> str:
-    """Panel for the image on the canvas; `queue` are the items of the queue, best first."""
+    """Panel for the image on the canvas; `queue` is the front of the queue, best first."""
     if not store.images():
         return empty("No image yet.", "Import a folder or upload images on the Data page.")
-    return _model(store) + _queue(image, queue)
+    return _model(store) + _queue(image, queue, waiting(store))
+
+
+def waiting(store: Store) -> int:
+    """Length of the whole queue: images that are not verified whole, excluded ones left out."""
+    records = store.images()
+    states = store.image_states()
+    return sum(states[one.id].verified != "whole" for one in records)
 
 
 def _model(store: Store) -> str:
     version = store.promoted()
     if version is None:
-        verified = sum(state.verified != "none" for state in store.image_states().values())
+        verified, _ = pool(store)
         advice = (
             "Outline every animal, then accept the image. Two or three images are enough for a"
             " first training."
@@ -46,14 +54,14 @@ def _model(store: Store) -> str:
     return f'<section class="hm-side"><h3>Model</h3>{body}{link}</section>'
 
 
-def _queue(image: str | None, queue: Sequence[Item]) -> str:
-    total = len(queue)
-    if not total:
+def _queue(image: str | None, queue: Sequence[Item], total: int) -> str:
+    if not queue:
         body = empty("The queue is empty.", "Every image is verified: export on the Data page.")
         return f'<section class="hm-side"><h3>Queue</h3>{body}</section>'
     place = next((i for i, item in enumerate(queue) if item["image"] == image), None)
-    where = f"{place + 1} of {total}" if place is not None else f"{plural(total, 'image')} waiting"
-    start = 0 if place is None else max(0, min(place - 1, total - ROWS))
+    whole = f"{plural(total, 'image')} waiting"
+    where = whole if place is None else f"{place + 1:,} of {total:,}"
+    start = 0 if place is None else max(0, min(place - 1, len(queue) - ROWS))
     rows = "".join(_row(item, image) for item in queue[start : start + ROWS])
     # The canvas has its own next button; this one goes back to the front after wandering off.
     best = str(queue[0]["image"])

@@ -61,35 +61,41 @@ class TrainPage:
         rows = store.jobs()
         active = [job for job in rows if job.state in jobs.ACTIVE]
         training_now = any(job.kind == "train" for job in active)
+        stopping = {job.id for job in active if jobs.is_stopping(store, job)}
         return (
             self._hint(),
             gr.Button(interactive=not training_now),
-            self._progress(rows, active),
+            self._progress(rows, active, stopping),
             train_view.versions_table(store.versions(), rows),
-            train_view.jobs_table(rows[:HISTORY]),
-            gr.Timer(active=bool(active)),
+            train_view.jobs_table(rows[:HISTORY], stopping),
+            gr.Timer(active=bool(active) or train_view.is_fresh(rows)),
         )
 
+    def cancel(self, job: str) -> None:
+        """Ask a job to stop and say what became of it; a worker may take a minute to leave."""
+        inform(train_view.cancelled(jobs.cancel_job(self.context.store, job, wait=False)))
+
     def _hint(self) -> str:
-        states = self.context.store.image_states().values()
-        verified = sum(state.verified != "none" for state in states)
+        verified, rest = training.pool(self.context.store)
         if not verified:
             return empty(
                 "Nothing to learn from yet.",
                 "Accept an image on the Label page first; two or three images are a good start.",
             )
-        rest = len(states) - verified
         return (
             f'<p class="hm-hint">{plural(verified, "image")} with a verified area,'
             f" {plural(rest, 'image')} without: the model learns from both.</p>"
         )
 
-    def _progress(self, rows: list[Job], active: list[Job]) -> str:
+    def _progress(self, rows: list[Job], active: list[Job], stopping: set[str]) -> str:
         shown = active or [job for job in rows if job.kind == "train"][:1]
         if not shown:
             return empty("No job is running.", "Choose the minutes and start a training.")
         store = self.context.store
-        return "".join(train_view.progress(job, jobs.read_log(store, job, TAIL)) for job in shown)
+        return "".join(
+            train_view.progress(job, jobs.read_log(store, job, TAIL), job.id in stopping)
+            for job in shown
+        )
 
 
 def build(context: Context) -> TrainPage:
@@ -125,7 +131,7 @@ def build(context: Context) -> TrainPage:
 
 
 def wire(page: TrainPage, demo: gr.Blocks, tab: gr.Tab) -> None:
-    """Connect the page; it polls only while a job is active."""
+    """Connect the page; it polls only while a job is active or has just ended."""
     store = page.context.store
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
@@ -146,11 +152,10 @@ def wire(page: TrainPage, demo: gr.Blocks, tab: gr.Tab) -> None:
     def act(event: gr.EventData) -> Any:
         action, key = clicked(event)
         if action == "cancel":
-            jobs.cancel_job(store, key)
-            inform("The job was cancelled; its last good state is kept.")
+            page.cancel(key)
         elif action == "resume":
             jobs.resume_job(store, key)
-            inform("The job goes on from its last checkpoint.")
+            inform("The job goes on where it stopped.")
         elif action == "promote":
             training.promote(store, key)
             inform("This version is in use now; proposals are computed again.")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timezone
 from typing import Any
 
 from app.pages.words import age, badge, button, duration, empty, percent, plural, short, table, text
@@ -23,26 +24,32 @@ PHASE_WORDS = {
     "supervised": "phase 1 of 2: learning from labeled images",
     "semi": "phase 2 of 2: learning from labeled and unlabeled images",
 }
+DOING = {
+    "train": "preparing",
+    "propose": "computing proposals",
+    "import": "reading the images",
+    "export": "writing the file",
+}
+UNITS = {"train": "step"}  # what a job counts, images where nothing is said
+FRESH_SECONDS = 10.0  # within which a job that has ended may start the next one
 PHASE_NAMES = {"supervised": "supervised", "semi": "semi-supervised"}
 PLOT = (960, 170)
 PAD = 26
 
 
-def progress(job: Job, log: Log) -> str:
+def progress(job: Job, log: Log, stopping: bool = False) -> str:
     """Progress bar, figures and curves of one job, newest log line last."""
-    entry: dict[str, Any] = {}
+    entry: dict[str, Any] = dict(job.progress)
     for line in log:
         entry.update({name: value for name, value in line.items() if value is not None})
     step, steps = _number(entry.get("step")), _number(entry.get("steps"))
-    done, total = _number(job.progress.get("done")), _number(job.progress.get("total"))
-    share = step / steps if step is not None and steps else done / total if total and done else 0.0
+    share = step / steps if step is not None and steps else 0.0
     share = 1.0 if job.state == "done" else min(max(share, 0.0), 1.0)
-    phase = PHASE_WORDS.get(str(entry.get("phase", "")), "preparing")
-    if job.kind != "train":
-        phase = str(job.progress.get("message") or "computing proposals")
+    told = str(entry.get("message") or DOING[job.kind])
+    phase = PHASE_WORDS.get(str(entry.get("phase", "")), told)
     head = (
         f'<div class="hm-progress-head"><b>{text(KIND_WORDS[job.kind].capitalize())}</b>'
-        f'<span class="hm-state hm-{job.state}">{STATE_WORDS[job.state]}</span>'
+        f"{_state_word(job, stopping)}"
         f"<span>{text(phase) if job.state == 'running' else ''}</span></div>"
     )
     bar = (
@@ -53,10 +60,30 @@ def progress(job: Job, log: Log) -> str:
     return head + bar + _figures(job, entry, step, steps) + _curves(log) + _problem(job)
 
 
+def is_fresh(jobs: Sequence[Job]) -> bool:
+    """True when a job has just ended or begun, so that another may be about to show."""
+    now = datetime.now(timezone.utc)
+    return any((now - job.updated).total_seconds() < FRESH_SECONDS for job in jobs)
+
+
+def cancelled(job: Job) -> str:
+    """What to say about a job after it was asked to stop."""
+    if job.state in {"queued", "running"}:
+        return "The job is stopping; its last good state is kept."
+    if job.state == "cancelled":
+        return "The job was cancelled; its last good state is kept."
+    return f"The job was too far on to be cancelled: it is {STATE_WORDS[job.state]}."
+
+
+def _state_word(job: Job, stopping: bool) -> str:
+    word = "stopping …" if stopping else STATE_WORDS[job.state]
+    return f'<span class="hm-state hm-{job.state}">{word}</span>'
+
+
 def _figures(job: Job, entry: Mapping[str, Any], step: float | None, steps: float | None) -> str:
     cells = []
     if step is not None and steps:
-        cells.append(("step", f"{step:.0f} / {steps:.0f}"))
+        cells.append((UNITS.get(job.kind, "images"), f"{step:.0f} / {steps:.0f}"))
     eta = _number(entry.get("eta"))
     if eta is not None and job.state == "running":
         cells.append(("time left", duration(eta)))
@@ -129,27 +156,33 @@ def _problem(job: Job) -> str:
     return f'<p class="hm-problem" role="alert">{text(job.error)}</p>' if job.error else ""
 
 
-def jobs_table(jobs: Sequence[Job]) -> str:
-    """The history, newest first, with what can be done about each."""
+def jobs_table(jobs: Sequence[Job], stopping: Collection[str] = ()) -> str:
+    """The history, newest first, with what can be done about each; `stopping` are ids."""
     if not jobs:
         return empty("No job has run yet.", "Start the first training on the left.")
-    rows = []
-    for job in jobs:
-        buttons = ""
-        if job.state in {"interrupted", "cancelled", "failed"} and job.kind == "train":
-            buttons = button("resume", job.id, "Resume", title="go on from the last checkpoint")
-        elif job.state in {"running", "queued"}:
-            buttons = button("cancel", job.id, "Cancel", title="keep the last good state and stop")
-        rows.append(
-            (
-                text(KIND_WORDS[job.kind]),
-                f'<span class="hm-state hm-{job.state}">{STATE_WORDS[job.state]}</span>',
-                text(age(job.created)),
-                text(job.error or _outcome(job) or _plan(job)),
-                buttons,
-            )
+    # An older run for proposals was replaced by the newest one.
+    newest = next((job.id for job in jobs if job.kind == "propose"), None)
+    rows = [
+        (
+            text(KIND_WORDS[job.kind]),
+            _state_word(job, job.id in stopping),
+            text(age(job.created)),
+            text(job.error or _outcome(job) or _plan(job)),
+            "" if job.id in stopping else _buttons(job, newest),
         )
+        for job in jobs
+    ]
     return table(("Job", "State", "Started", "What happened", ""), rows, "job history")
+
+
+def _buttons(job: Job, newest: str | None) -> str:
+    if job.state in {"running", "queued"}:
+        return button("cancel", job.id, "Cancel", title="keep the last good state and stop")
+    if job.kind == "train" and job.state in {"interrupted", "cancelled", "failed"}:
+        return button("resume", job.id, "Resume", title="go on from the last checkpoint")
+    if job.id == newest and job.state in {"interrupted", "failed"}:
+        return button("resume", job.id, "Resume", title="go on with the images that are left")
+    return ""
 
 
 def _outcome(job: Job) -> str:

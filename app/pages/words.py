@@ -12,6 +12,7 @@ STATUS_WORDS = {
     "draft": "draft",
     "partial": "partly verified",
     "verified": "verified",
+    "excluded": "excluded",
 }
 
 
@@ -46,15 +47,6 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def status_of(verified: str, revision: int) -> str:
-    """The status of an image: unlabeled, draft, partial or verified."""
-    if verified == "whole":
-        return "verified"
-    if verified == "partial":
-        return "partial"
-    return "draft" if revision else "unlabeled"
 
 
 def badge(status: str) -> str:

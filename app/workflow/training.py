@@ -17,10 +17,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Any
 
-from app import jobs, settings
+from app import jobs, retention, settings
 from app.run import Run, Stopped, exclusive
 from data_io.errors import DataError
-from data_io.snapshot import write_snapshot
+from data_io.snapshot import SET_ASIDE, write_snapshot
 from data_io.store import Store
 from data_io.types import Job, ModelVersion
 from model.config import train_config
@@ -55,9 +55,7 @@ def start_training(store: Store, options: TrainOptions | None = None) -> Job:
     """
     overrides = _overrides(store, options or TrainOptions())
     train_config(overrides)  # refused here, before anything is written
-    states = store.image_states()
-    usable = {record.id for record in store.images() if record.split != "test"}
-    if not store.categories() or not any(states[id].verified != "none" for id in usable):
+    if not store.categories() or not pool(store)[0]:
         raise DataError(
             store.project.name,
             "no image has a verified area to learn from",
@@ -77,12 +75,23 @@ def start_training(store: Store, options: TrainOptions | None = None) -> Job:
     return jobs.start_job(store, "train", config)
 
 
+def pool(store: Store) -> tuple[int, int]:
+    """How many images a training takes: (with a verified area, without); test images never."""
+    records = [one.id for one in store.images() if one.split not in SET_ASIDE]
+    states = store.image_states()  # second: an image that came in between has a state then
+    usable = [states[id].verified for id in records]
+    bare = usable.count("none")
+    return len(usable) - bare, bare
+
+
 def run_training(run: Run) -> dict[str, Any]:
     """The train job: the trainer as a subprocess, then its version registered and judged."""
     with exclusive(run, LOCK) as lock:
         if not _is_trained(run):
             _train(run, lock)
-        return finalise(run.store, run.job, run.folder)
+        result = finalise(run.store, run.job, run.folder)
+    retention.tidy(run.store)
+    return result
 
 
 def finalise(store: Store, job: Job, folder: Path) -> dict[str, Any]:
@@ -127,11 +136,9 @@ def promote(store: Store, version_id: str) -> Job | None:
     Raises:
         DataError: no such version, or its files are gone.
     """
-    version = store.version(version_id)
-    missing = missing_files(version_folder(store, version.id))
-    if missing:
-        raise DataError(version_id, f"its {missing[0]} is gone", "promote another version")
-    store.promote(version_id)
+    with jobs.starting(store):  # or its files could be tidied away after the look at them
+        _require_files(store, store.version(version_id))
+        store.promote(version_id)
     from app.workflow import proposals
 
     return proposals.ensure(store)
@@ -155,15 +162,23 @@ def usable_version(store: Store, version_id: str | None = None) -> ModelVersion:
     """
     if version_id is not None:
         version = store.version(version_id)
-        missing = missing_files(version_folder(store, version.id))
-        if missing:
-            raise DataError(version_id, f"its {missing[0]} is gone", "use another version")
+        _require_files(store, version)
         return version
     promoted = store.promoted()
     for version in ([promoted] if promoted else []) + store.versions():
         if not missing_files(version_folder(store, version.id)):
             return version
     raise DataError(store.project.name, "has no trained version yet", "run train first")
+
+
+def _require_files(store: Store, version: ModelVersion) -> None:
+    folder = version_folder(store, version.id)
+    if not folder.is_dir():
+        why = f"its files are gone (only the newest {retention.KEPT_VERSIONS} versions keep them)"
+        raise DataError(version.id, why, "choose a newer version or train again")
+    missing = missing_files(folder)
+    if missing:
+        raise DataError(version.id, f"its {missing[0]} is gone", "choose another version")
 
 
 def _overrides(store: Store, options: TrainOptions) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import os
 import signal
 import threading
 import time
+from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +26,10 @@ from data_io.errors import DataError
 from data_io.geometry import full_image
 from data_io.snapshot import write_snapshot
 from data_io.store import Store
-from data_io.types import Instance, Part
+from data_io.types import Instance, ModelVersion, Part
 
 SECONDS = 120.0
+NOW = datetime.now(timezone.utc)
 
 
 def until(condition, seconds=SECONDS):
@@ -144,6 +146,77 @@ def test_cancelling_ends_the_worker_and_keeps_the_job_resumable(store, idle):
     assert jobs.wait(store, job).state == "done"
 
 
+def test_a_page_need_not_wait_for_a_job_to_stop(store, idle, monkeypatch):
+    gone, sent = threading.Event(), []
+    job = idle.start()
+    with monkeypatch.context() as patched:  # a worker that takes its time
+        patched.setattr(processes, "stop_group", lambda *_: gone.wait(SECONDS))
+        patched.setattr(processes, "signal_group", lambda *signals: sent.append(signals))
+        asked = jobs.cancel_job(store, job.id, wait=False)
+        assert (asked.state, sent) == ("running", [(job.pid, signal.SIGTERM)])
+        assert jobs.is_stopping(store, asked)
+        kill(job)
+        gone.set()
+        until(lambda: store.job(job.id).state == "cancelled")
+    assert not jobs.is_stopping(store, store.job(job.id))
+
+
+def test_a_worker_ends_by_itself_when_nobody_waits(store, idle):
+    job = idle.start()
+    jobs.cancel_job(store, job.id, wait=False)
+    assert jobs.wait(store, job).state == "cancelled"
+
+
+def test_a_job_that_was_asked_to_stop_and_died_is_cancelled(store, idle):
+    job = idle.start()
+    jobs.job_folder(store, job).joinpath(jobs.CANCEL_MARK).touch()
+    kill(job)
+    assert jobs.recover(store) == []
+    assert (store.job(job.id).state, store.job(job.id).error) == ("cancelled", "")
+
+
+def test_a_job_that_ends_while_it_is_looked_at_stays_done(store, monkeypatch):
+    job = store.create_job("propose", {})
+    store.update_job(job.id, state="running")
+
+    def ends(row):
+        store.update_job(row.id, state="done")
+        return False
+
+    monkeypatch.setattr(jobs, "is_alive", ends)
+    assert jobs.recover(store) == []
+    assert store.job(job.id).state == "done"
+
+
+def test_a_late_stop_leaves_a_resumed_job_alone(store):
+    job = store.create_job("propose", {})
+    before = store.update_job(job.id, state="running", pid=2**22 - 1, pid_started=1.0)
+    mine = processes.started_at(os.getpid())
+    store.update_job(job.id, state="running", pid=os.getpid(), pid_started=mine)
+    assert jobs._stop(store, before, 1.0).state == "running"
+
+
+def test_an_import_is_followed_by_the_proposals_that_are_missing(store, tmp_path):
+    version = ModelVersion("v1", None, "j", "", {}, (), "s", {}, "promoted", NOW)
+    store.add_version(version)
+    for name in ("weights.safetensors", "version.json"):
+        file = training.version_folder(store, "v1") / name
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    Image.new("RGB", (8, 8)).save(photos / "a.png")
+    lock = processes.try_lock(store.project / "jobs" / ".proposing")
+    with lock:  # the run that follows waits, and ends with the test
+        job = jobs.start_job(store, "import", {"source": str(photos)})
+        assert jobs.wait(store, job).state == "done"
+        until(lambda: store.jobs("propose"))
+        (follower,) = store.jobs("propose")
+        assert follower.config == {"version": "v1", "images": None}
+        until(lambda: jobs.is_alive(store.job(follower.id)))
+        kill(store.job(follower.id))
+
+
 def test_a_terminated_worker_that_nobody_cancelled_is_interrupted(store, idle):
     job = idle.start()
     os.killpg(job.pid, signal.SIGTERM)
@@ -172,7 +245,7 @@ def test_a_second_training_is_refused_until_the_first_has_ended(store, idle):
     kill(first)
     second = idle.start("train", {"version": "v2-b", "train": {}})
     assert store.job(first.id).state == "running"  # nobody has looked at it yet
-    assert jobs.running(store, "train").id == second.id
+    assert [one.id for one in jobs.running(store, "train")] == [second.id]
     jobs.cancel_job(store, second.id)
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from app import settings
@@ -12,11 +14,10 @@ def test_defaults_without_a_file(tmp_path):
     assert Settings().thread_count >= 1
 
 
-def test_saved_settings_come_back(tmp_path):
-    chosen = Settings(device="cpu", threads=2, method="supervised", minutes=1.5)
-    settings.save(tmp_path / "project", chosen)
-    assert settings.load(tmp_path / "project") == chosen
-    assert [file.name for file in (tmp_path / "project").iterdir()] == [settings.FILE]
+def test_the_file_replaces_defaults(tmp_path):
+    chosen = {"device": "cpu", "threads": 2, "method": "supervised", "minutes": 1.5}
+    tmp_path.joinpath(settings.FILE).write_text(json.dumps(chosen))
+    assert settings.load(tmp_path) == Settings(**chosen)
 
 
 @pytest.mark.parametrize(

@@ -8,45 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from app import cli, jobs
-from app.cli import doctor, import_files, serve
-from app.workflow import demo, proposals
+from app import jobs
+from app.cli import doctor, import_files
+from app.workflow import training
 from data_io.errors import DataError
 from data_io.store import Store
 
 ROOT = Path(__file__).resolve().parents[3]
-
-
-@pytest.fixture
-def herdmark(capsys):
-    """Runs a command in this process: (exit code, last line of stdout, stderr)."""
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as ended:
-            cli.main([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        return ended.value.code or 0, (out.strip().splitlines() or [""])[-1], err
-
-    return run
-
-
-@pytest.fixture
-def photos(tmp_path):
-    """Two photos, labels for the first."""
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for number in range(2):
-        Image.fromarray(np.full((48, 64, 3), 90 * number, np.uint8)).save(folder / f"{number}.png")
-    square = [2, 2, 12, 2, 12, 12, 2, 12]
-    content = {
-        "images": [{"id": 1, "file_name": "0.png", "width": 64, "height": 48}],
-        "categories": [{"id": 0, "name": "cow"}],
-        "annotations": [{"id": 1, "image_id": 1, "category_id": 0, "segmentation": [square]}],
-    }
-    folder.joinpath("labels.json").write_text(json.dumps(content))
-    return folder
 
 
 def test_import_queue_and_export_answer_in_json(herdmark, photos, tmp_path):
@@ -54,7 +23,14 @@ def test_import_queue_and_export_answer_in_json(herdmark, photos, tmp_path):
     code, out, _ = herdmark("import", project, photos / "labels.json", "--json")
     assert (code, json.loads(out)) == (
         0,
-        {"images": 1, "instances": 1, "known": 0, "refused": []},
+        {
+            "images": 1,
+            "instances": 1,
+            "known": 0,
+            "refused": [],
+            "repaired": [],
+            "categories": {"cow": "cow"},
+        },
     )
     code, out, _ = herdmark("import", project, photos, "--json")
     assert (code, json.loads(out)["images"], json.loads(out)["known"]) == (0, 1, 1)
@@ -65,7 +41,9 @@ def test_import_queue_and_export_answer_in_json(herdmark, photos, tmp_path):
     assert {"image", "score", "why", "regions"} <= item.keys()
     target = tmp_path / "out.json"
     code, out, _ = herdmark("export", project, target, "--format", "coco", "--json")
-    assert (code, json.loads(out).keys()) == (0, {"images", "instances", "sha256"})
+    answer = json.loads(out)
+    assert (code, answer["images"], answer["instances"], answer["iou_min"]) == (0, 1, 1, 1.0)
+    assert len(answer["sha256"]) == 64
     assert len(json.loads(target.read_text())["annotations"]) == 1
     for name, key in (("jobs", "jobs"), ("versions", "versions")):
         code, out, _ = herdmark(name, project, "--json")
@@ -116,6 +94,47 @@ def test_failures_are_one_line_and_exit_one(herdmark, tmp_path, monkeypatch, arg
     assert not tmp_path.joinpath("project", "images").exists() or arguments[0] == "import"
 
 
+def test_a_failure_that_has_an_answer_is_one_object(herdmark, tmp_path):
+    tmp_path.joinpath("broken.jpg").write_text("no picture")
+    code, out, err = herdmark("import", tmp_path / "p", tmp_path, "--json")
+    answer = json.loads(out)
+    assert (code, answer["images"], answer["instances"]) == (1, 0, 0)
+    assert answer["refused"][0]["file"].endswith("broken.jpg")
+    assert answer["error"] == err.strip()
+
+
+def test_training_in_the_background_has_every_key(herdmark, tmp_path, monkeypatch):
+    Store.open(tmp_path / "p").close()
+    monkeypatch.setattr(
+        training,
+        "start_training",
+        lambda store, options: store.create_job("train", {"version": "v1-a"}),
+    )
+    answer = json.loads(herdmark("train", tmp_path / "p", "--json")[1])
+    assert answer.pop("job")
+    assert answer == {"version": "v1-a", "promoted": None, "steps": None, "metrics": None}
+
+
+def test_evaluating_leaves_the_jobs_as_they_are(herdmark, tmp_path):
+    with Store.open(tmp_path / "p") as store:
+        job = store.create_job("train", {})
+        herdmark("evaluate", tmp_path / "p", "--coco", "a.json", "--images", ".")
+        assert store.job(job.id) == job
+        herdmark("jobs", tmp_path / "p")
+        assert store.job(job.id).state == "interrupted"
+
+
+@pytest.mark.parametrize(("state", "told"), [("cancelled", "is kept"), ("done", "it is done")])
+def test_cancelling_says_what_became_of_the_job(herdmark, tmp_path, monkeypatch, state, told):
+    with Store.open(tmp_path / "p") as store:
+        job = store.create_job("train", {})
+        ended = store.update_job(job.id, state=state)
+    monkeypatch.setattr(jobs, "cancel_job", lambda store, id: ended)
+    code, _, err = herdmark("jobs", tmp_path / "p", "--cancel", job.id)
+    assert code == 0
+    assert told in err
+
+
 def test_a_failure_in_json_is_json_too(herdmark, tmp_path):
     code, out, _ = herdmark("queue", tmp_path, "--json")
     assert code == 1
@@ -127,7 +146,7 @@ def test_a_failure_in_json_is_json_too(herdmark, tmp_path):
     [
         ["unknown"],
         ["import"],
-        ["import", "p", "s", "--format", "video"],
+        ["import", "p", "s", "--format", "tape"],
         ["export", "p", "t", "--geometry", "loose"],
         ["train", "p", "--method", "magic"],
         ["train", "p", "--steps", "3", "--minutes", "1"],
@@ -185,40 +204,6 @@ def test_doctor_names_lost_images(herdmark, photos, tmp_path):
     code, out, _ = herdmark("doctor", tmp_path / "p")
     assert code == 1
     assert "1 images are gone" in out
-
-
-def test_serve_imports_first_and_names_the_project_after_the_photos(
-    herdmark, photos, tmp_path, monkeypatch
-):
-    served = []
-    monkeypatch.setattr(serve, "DEMO", tmp_path / "projects" / "demo")
-    monkeypatch.setattr(serve, "_serve", lambda *arguments: served.append(arguments))
-    code, _, _ = herdmark(
-        "serve", "--photos", photos, "--labels", photos / "labels.json", "--port", "7999"
-    )
-    assert code == 0
-    (project, host, port, _, roots, _), *_ = served
-    assert project == tmp_path / "projects" / "photos"
-    assert (host, port, roots) == ("127.0.0.1", 7999, [photos])
-    with Store.open(project) as store:
-        assert len(store.images()) == 2
-        assert [state.instances for state in store.image_states().values()] == [1, 0]
-
-
-def test_without_a_command_the_demo_is_served(herdmark, tmp_path, monkeypatch):
-    served, begun = [], []
-    monkeypatch.setattr(serve, "DEMO", tmp_path / "demo")
-    monkeypatch.setattr(demo, "create", lambda store, progress: begun.append("created"))
-    monkeypatch.setattr(demo, "start_first_training", lambda store: begun.append("trained"))
-    monkeypatch.setattr(proposals, "ensure", lambda store: begun.append("proposed"))
-    monkeypatch.setattr(serve, "_serve", lambda *arguments: served.append(arguments[:3]))
-    assert herdmark()[0] == 0
-    assert herdmark("--port", "7001")[0] == 0
-    assert served == [
-        (tmp_path / "demo", "127.0.0.1", 7860),
-        (tmp_path / "demo", "127.0.0.1", 7001),
-    ]
-    assert begun == ["created", "trained", "proposed"] * 2
 
 
 def test_importing_loads_neither_torch_nor_gradio():

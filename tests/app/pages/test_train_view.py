@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -77,3 +78,30 @@ def test_ages_are_words() -> None:
         (3e5, "3 days ago"),
     ):
         assert age(NOW - timedelta(seconds=seconds), NOW) == words
+
+
+def test_proposals_show_how_far_they_are() -> None:
+    progress = {"step": 3, "steps": 12, "eta": 45.0, "message": "3 of 12 images have a proposal"}
+    running = replace(job("running", progress=progress), kind="propose")
+    shown = train_view.progress(running, [])
+    assert 'aria-valuenow="25"' in shown
+    for words in ("3 of 12 images", "<dt>images</dt><dd>3 / 12</dd>", "45 s"):
+        assert words in shown
+    importing = replace(running, kind="import", progress={})
+    assert "reading the images" in train_view.progress(importing, [])
+
+
+def test_the_newest_run_for_proposals_can_be_resumed() -> None:
+    for state in ("failed", "interrupted"):
+        lost = replace(job(state), kind="propose")  # type: ignore[arg-type]
+        assert 'data-action="resume"' in train_view.jobs_table([lost])
+        after = replace(job("done"), id="j2", kind="propose")
+        assert "data-action" not in train_view.jobs_table([after, lost])
+    replaced = replace(job("cancelled"), kind="propose")
+    assert "data-action" not in train_view.jobs_table([replaced])
+
+
+def test_what_is_said_about_a_cancelled_job_is_what_became_of_it() -> None:
+    assert "is stopping" in train_view.cancelled(job("running"))
+    assert "was cancelled" in train_view.cancelled(job("cancelled"))
+    assert "it is done" in train_view.cancelled(job("done"))

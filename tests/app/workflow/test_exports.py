@@ -5,7 +5,7 @@ import json
 import pytest
 from pycocotools.coco import COCO
 
-from app.workflow.exports import export_coco
+from app.workflow.exports import Options, export_labels
 from app.workflow.imports import import_source
 from data_io.errors import DataError
 from data_io.geometry import full_image, rle_of_parts
@@ -29,20 +29,20 @@ def names(file):
 
 def test_revisions_hold_every_image_a_person_spoke_about(labeled, tmp_path):
     target = tmp_path / "out" / "labels.json"
-    report = export_coco(labeled, target)
+    report = export_labels(labeled, target).report
     assert (report.images, report.instances) == (3, 2)
     assert names(target) == {"north/0.png", "north/1.png", "south/0.png"}
 
 
 def test_only_verified_leaves_drafts_out(labeled, tmp_path):
     target = tmp_path / "labels.json"
-    assert export_coco(labeled, target, only_verified=True).images == 2
+    assert export_labels(labeled, target, Options(only_verified=True)).report.images == 2
     assert names(target) == {"north/0.png", "south/0.png"}
 
 
 def test_proposals_hold_the_proposed_instances(labeled, tmp_path):
     target = tmp_path / "proposals.json"
-    report = export_coco(labeled, target, "proposals")
+    report = export_labels(labeled, target, Options(origin="proposals")).report
     assert (report.images, report.instances) == (1, 1)
     (row,) = json.loads(target.read_text())["annotations"]
     assert row["score"] == 0.5
@@ -50,7 +50,7 @@ def test_proposals_hold_the_proposed_instances(labeled, tmp_path):
 
 def test_pycocotools_reads_the_same_rasters_under_stable_ids(labeled, tmp_path):
     target = tmp_path / "labels.json"
-    export_coco(labeled, target)
+    export_labels(labeled, target)
     before = target.read_bytes()
     coco = COCO(str(target))
     stored = {
@@ -62,29 +62,29 @@ def test_pycocotools_reads_the_same_rasters_under_stable_ids(labeled, tmp_path):
     read = {id: coco.annToRLE(coco.anns[id])["counts"] for id in coco.anns}
     assert read == stored
     assert min(read) >= 1
-    export_coco(labeled, target)
+    export_labels(labeled, target)
     assert target.read_bytes() == before
 
 
 def test_an_export_imported_again_adds_nothing(labeled, tmp_path, photos):
     target = tmp_path / "labels.json"
-    export_coco(labeled, target)
+    export_labels(labeled, target)
     report = import_source(labeled, target, images=photos)
     assert (report.images, report.instances, report.refused) == (0, 0, [])
 
 
 def test_excluded_images_stay_out(labeled, tmp_path):
     labeled.set_excluded(labeled.images()[0].id, True)
-    assert export_coco(labeled, tmp_path / "labels.json").images == 2
+    assert export_labels(labeled, tmp_path / "labels.json").report.images == 2
 
 
 def test_nothing_to_export_is_a_sentence_and_leaves_the_old_file(project, tmp_path):
     target = tmp_path / "labels.json"
     target.write_text("old")
     with pytest.raises(DataError, match="no labels"):
-        export_coco(project, target)
+        export_labels(project, target)
     with pytest.raises(DataError, match="no proposals"):
-        export_coco(project, target, "proposals")
+        export_labels(project, target, Options(origin="proposals"))
     assert target.read_text() == "old"
     with pytest.raises(DataError, match="folder"):
-        export_coco(project, tmp_path)
+        export_labels(project, tmp_path)

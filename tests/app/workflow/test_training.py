@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import threading
 from datetime import datetime, timezone
 
 import pytest
 
 from app import jobs
+from app.run import Run
 from app.workflow import training
 from app.workflow.training import TrainOptions
 from data_io.errors import DataError
@@ -136,6 +138,18 @@ def test_an_incomplete_version_is_refused(project, trained):
     assert project.versions() == []
 
 
+def test_a_training_tidies_the_project(project, trained):
+    for number in range(1, 13):
+        job, folder = trained(f"v{number}-a")
+        training.finalise(project, job, folder)
+        project.update_job(job.id, state="done")
+    job, folder = trained("v13-a")
+    training.run_training(Run(project, job, folder, threading.Event()))
+    left = sorted(path.name for path in (project.project / "versions").iterdir())
+    assert left == sorted(f"v{number}-a" for number in range(4, 14))
+    assert project.promoted().id == "v13-a"
+
+
 def test_rolling_back_recomputes_the_proposals(project, trained, started):
     training.finalise(project, *trained("v1-a"))
     training.finalise(project, *trained("v2-b"))
@@ -148,7 +162,7 @@ def test_a_version_whose_files_are_gone_is_not_promoted(project):
     moment = datetime.now(timezone.utc)
     version = ModelVersion("v1-a", None, "j", "", {}, ("cow",), "s", {}, "aside", moment)
     project.add_version(version)
-    with pytest.raises(DataError, match="is gone"):
+    with pytest.raises(DataError, match="files are gone"):
         training.promote(project, "v1-a")
     with pytest.raises(DataError, match="no trained version"):
         training.usable_version(project)

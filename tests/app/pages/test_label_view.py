@@ -1,0 +1,27 @@
+"""What stands beside the canvas."""
+
+from __future__ import annotations
+
+from app.pages import label_view
+from data_io.geometry import full_image
+from data_io.store import Store
+
+
+def test_the_queue_is_as_long_as_it_is(store: Store) -> None:
+    front, second, last = (record.id for record in store.images())
+    items = [{"image": front, "name": "0.png", "why": "first"}]  # cut off after one place
+    assert "1 of 3" in label_view.side(store, front, items)
+    assert "3 images waiting" in label_view.side(store, last, items)
+    store.save_revision(last, 0, [], full_image(48, 64), "me")
+    store.set_excluded(second, True)
+    assert "1 of 1" in label_view.side(store, front, items)
+
+
+def test_only_what_a_training_takes_is_counted(store: Store) -> None:
+    one, two, three = (record.id for record in store.images())
+    for image in (one, two, three):
+        store.save_revision(image, 0, [], full_image(48, 64), "me")
+    assert "3 images verified" in label_view.side(store, None, [])
+    store.set_excluded(one, True)
+    store.set_split(two, "test")
+    assert "Two or three images are enough" in label_view.side(store, None, [])

@@ -1,0 +1,88 @@
+"""When the Train page polls, and what it counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from app import jobs
+from app.context import Context
+from app.pages import train
+from app.pages.train import TrainPage
+from data_io.geometry import full_image
+from data_io.store import Store, codec
+
+
+@pytest.fixture
+def page(context: Context) -> Iterator[TrainPage]:
+    with gr.Blocks():
+        yield train.build(context)
+
+
+def polls(page: TrainPage) -> bool:
+    timer: Any = page.refresh()[-1]
+    return bool(timer.active)
+
+
+def test_it_polls_on_between_a_job_and_the_one_that_follows(
+    page: TrainPage, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not polls(page)
+    job = store.create_job("train", {})
+    store.update_job(job.id, state="done")
+    assert polls(page)
+    now = codec.now()
+    monkeypatch.setattr(codec, "now", lambda: now - timedelta(seconds=11))
+    store.update_job(job.id, state="done")
+    assert not polls(page)
+
+
+def test_a_job_that_was_asked_to_stop_says_so(
+    page: TrainPage, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "is_alive", lambda job: True)
+    job = store.create_job("propose", {})
+    store.update_job(job.id, state="running")
+    assert 'data-action="cancel"' in page.refresh()[4]
+    mark = jobs.job_folder(store, job) / jobs.CANCEL_MARK
+    mark.parent.mkdir(parents=True)
+    mark.touch()
+    shown, history = page.refresh()[2], page.refresh()[4]
+    assert "stopping" in shown
+    assert "stopping" in history
+    assert 'data-action="cancel"' not in history
+
+
+def test_images_that_no_training_takes_are_not_counted(page: TrainPage, store: Store) -> None:
+    one, two, three = (record.id for record in store.images())
+    store.save_revision(one, 0, [], full_image(48, 64), "me")
+    store.save_revision(two, 0, [], full_image(48, 64), "me")
+    store.set_split(two, "test")
+    store.set_excluded(three, True)
+    told = page.refresh()[0]
+    assert "1 image with a verified area" in told
+    assert "0 images without" in told
+    store.set_excluded(one, True)
+    assert "Nothing to learn from yet" in page.refresh()[0]
+
+
+def test_cancelling_keeps_nobody_waiting(
+    page: TrainPage, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(train, "inform", told.append)
+    job = store.create_job("train", {})
+    asked: list[object] = []
+
+    def cancel(store: Store, id: str, *, wait: bool) -> Any:
+        asked.append((id, wait))
+        return store.job(id)
+
+    monkeypatch.setattr(jobs, "cancel_job", cancel)
+    page.cancel(job.id)
+    assert asked == [(job.id, False)]
+    assert told == ["The job is stopping; its last good state is kept."]
