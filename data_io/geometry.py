@@ -11,7 +11,6 @@ An `Rle` is pycocotools' compressed record: {"size": [height, width], "counts": 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any, TypedDict
 
@@ -30,7 +29,6 @@ __all__ = [
     "box_of_parts",
     "box_of_rle",
     "full_image",
-    "keyhole",
     "mask_of_parts",
     "mask_of_rle",
     "parts_of_json",
@@ -77,7 +75,7 @@ def rle_of_parts(parts: Parts, height: int, width: int) -> Rle:
         outer = _rle_of_ring(part.outer, height, width)
         holes = [_rle_of_ring(hole, height, width) for hole in part.holes]
         pieces.append(rle_difference(outer, rle_union(holes)) if holes else outer)
-    return rle_union(pieces)
+    return pieces[0] if len(pieces) == 1 else rle_union(pieces)
 
 
 def mask_of_parts(parts: Parts, height: int, width: int) -> NDArray[np.bool_]:
@@ -158,8 +156,8 @@ def _rle_of_ring(ring: Ring, height: int, width: int) -> Rle:
     if ring.ndim != 2 or ring.shape[0] < 3 or ring.shape[1] != 2:
         raise DataError("outline", "a ring has fewer than 3 vertices", "draw it again")
     _check_length(ring, "outline", "", "")
-    # A list of one flat list: pycocotools takes a bare list of four numbers for a box.
-    encoded: Rle = coco_mask.frPyObjects([ring.ravel().tolist()], height, width)[0]
+    # A list of one flat array: pycocotools takes a bare one of four numbers for a box.
+    encoded: Rle = coco_mask.frPyObjects([np.ascontiguousarray(ring).ravel()], height, width)[0]
     return encoded
 
 
@@ -199,9 +197,9 @@ def box_of_parts(parts: Parts) -> Box:
     """(x, y, width, height) around the outer rings; zeros when there is no part."""
     if not parts:
         return 0.0, 0.0, 0.0, 0.0
-    low = np.min([part.outer.min(axis=0) for part in parts], axis=0)
-    high = np.max([part.outer.max(axis=0) for part in parts], axis=0)
-    return float(low[0]), float(low[1]), float(high[0] - low[0]), float(high[1] - low[1])
+    points = parts[0].outer if len(parts) == 1 else np.concatenate([one.outer for one in parts])
+    (left, top), (right, bottom) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
+    return left, top, right - left, bottom - top
 
 
 def full_image(height: int, width: int) -> Parts:
@@ -238,6 +236,8 @@ def _rings(parts: Parts) -> Iterable[Ring]:
 
 def _check_length(ring: Ring, file: object, index: str, field: str) -> None:
     """Keep non-finite numbers and endless outlines away from pycocotools' integer arithmetic."""
+    if float(np.abs(ring).max()) * 2 * len(ring) <= MAX_OUTLINE:  # false for NaN; most rings
+        return
     if not np.isfinite(ring).all():
         why = "a coordinate is not a finite number"
         raise DataError(file, why, "give plain pixel coordinates", index=index, field=field)
@@ -248,44 +248,14 @@ def _check_length(ring: Ring, file: object, index: str, field: str) -> None:
 
 
 def _on_one_line(ring: Ring) -> bool:
+    x, y = ring[:, 0] - ring[0, 0], ring[:, 1] - ring[0, 1]
+    twice_area = float(x[:-1] @ y[1:] - x[1:] @ y[:-1])
+    if abs(twice_area) > 1e-6 * max(1.0, float(x @ x + y @ y)):  # an area: most rings
+        return False
     arms = ring - ring[0]
     longest = arms[np.argmax((arms**2).sum(axis=1))]
     cross = arms[:, 0] * longest[1] - arms[:, 1] * longest[0]
     return bool(np.abs(cross).max() <= 1e-9 * max(1.0, float((longest**2).sum())))
-
-
-# --- rings without holes --------------------------------------------------------------------------
-
-
-def keyhole(part: Part) -> list[Ring]:
-    """Rings WITHOUT holes that have the part's raster, for formats whose rings are a union.
-
-    Each hole is joined to what lies above it by a vertical slit walked down and up again.
-    pycocotools toggles pixels where an outline crosses a column, so a vertical slit adds nothing.
-    Exact for exact outlines; elsewhere compare the rasters.
-    """
-    merged = part.outer
-    # From the top down, what a slit meets first is the outer ring or a hole joined already.
-    for hole in sorted(part.holes, key=lambda ring: float(ring[:, 1].min())):
-        merged = _joined(merged, hole)
-    return [merged]
-
-
-def _joined(ring: Ring, hole: Ring) -> Ring:
-    top = int(np.argmin(hole[:, 1]))
-    x, y = hole[top]
-    after = np.roll(ring, -1, axis=0)
-    run = after[:, 0] - ring[:, 0]
-    share = np.divide(x - ring[:, 0], run, out=np.full(len(ring), -1.0), where=run != 0)
-    level = ring[:, 1] + share * (after[:, 1] - ring[:, 1])
-    above = np.flatnonzero((share >= 0) & (share <= 1) & (level <= y))
-    if not len(above):  # nothing above the hole: it lies outside and takes nothing away
-        return ring
-    edge = int(above[np.argmax(level[above])])
-    hit = np.array([[x, level[edge]]])
-    loop = np.concatenate([np.roll(hole, -top, axis=0), hole[top : top + 1]])
-    joined = np.concatenate([ring[: edge + 1], hit, loop, hit, ring[edge + 1 :]])
-    return joined[(joined != np.roll(joined, 1, axis=0)).any(axis=1)]
 
 
 # --- JSON -----------------------------------------------------------------------------------------
@@ -309,7 +279,7 @@ def ring_of_flat(flat: object, file: object = "outline", index: str = "", field:
     def refuse(why: str, remedy: str) -> DataError:
         return DataError(file, why, remedy, index=index, field=field)
 
-    if not isinstance(flat, list | tuple) or not all(_is_number(value) for value in flat):
+    if not isinstance(flat, list | tuple) or not _are_numbers(flat):
         raise refuse("a ring is not a list of finite numbers", "write it as [x0, y0, x1, y1, ...]")
     if len(flat) % 2:
         raise refuse("a ring has an odd number of coordinates", "give x and y of every vertex")
@@ -321,11 +291,14 @@ def ring_of_flat(flat: object, file: object = "outline", index: str = "", field:
     return ring
 
 
-def _is_number(value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+def _are_numbers(values: Sequence[object]) -> bool:
+    """Whether all are finite numbers that a float can hold; booleans are none."""
+    if not set(map(type, values)) <= {int, float}:
         return False
-    # Comparing first: an integer beyond the range of a float cannot be converted.
-    return math.isfinite(value) if isinstance(value, float) else abs(value) <= 1e300
+    try:
+        return bool(np.isfinite(np.array(values, dtype=np.float64)).all())
+    except OverflowError:  # an integer beyond the range of a float
+        return False
 
 
 def parts_to_json(parts: Parts) -> list[dict[str, Any]]:

@@ -6,22 +6,25 @@ whole house, and a hostile file costs a sentence instead of the machine's memory
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from data_io.atomic import file_sha256
 from data_io.errors import DataError
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"})
 MAX_PIXELS = 100e6
 MAX_SIDE = 65_500  # what a JPEG can hold, and the canvas is served JPEGs
 _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
+_STRIP = 256  # rows of deep samples that are converted at once
 _DEPTHS = (8, 10, 12, 14, 16, 24, 32)  # bits of a sample that cameras and their software write
 
 
@@ -64,21 +67,33 @@ def list_images(folder: str | Path, within: str | Path | None = None) -> list[Pa
     return sorted(path for path in found if path.is_file() and _lies_within(path, limit))
 
 
+def size_of(path: str | Path) -> tuple[int, int]:
+    """(width, height) after EXIF rotation, where possible from the header alone.
+
+    Raises:
+        DataError: missing, empty, no picture or too large.
+    """
+    _check_file(Path(path))
+    with _reading(Path(path)), Image.open(path, formats=_FORMATS) as image:
+        _check_size(Path(path), *image.size)
+        if image.format == "TIFF":  # Pillow's versions differ in what its header says when
+            return _turned(image).size
+        return image.size[::-1] if _orientation(image) in (5, 6, 7, 8) else image.size
+
+
 def inspect(path: str | Path) -> ImageInfo:
     """Decode a picture once, to be sure that it can be read later.
 
     Raises:
         DataError: missing, empty, no picture, damaged or too large.
     """
-    image = _decode(Path(path))
+    width, height = size_of(path)
+    _decode(Path(path), (1, 1))  # all of a JPEG is read, but not all of it is computed
     try:
-        digest = hashlib.sha256()
-        with open(path, "rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
+        digest = file_sha256(Path(path))
     except OSError as error:
         raise DataError(path, "the file cannot be read", "check its permissions") from error
-    return ImageInfo(str(Path(path).absolute()), image.width, image.height, digest.hexdigest())
+    return ImageInfo(str(Path(path).absolute()), width, height, digest)
 
 
 def read(path: str | Path) -> NDArray[np.uint8]:
@@ -117,13 +132,19 @@ def _lies_within(path: Path, limit: Path | None) -> bool:
 def _decode(path: Path, draft: tuple[int, int] | None = None) -> Image.Image:
     """All pixels, turned as EXIF says; `draft` allows a JPEG to come smaller, for thumbnails."""
     _check_file(path)
+    with _reading(path), Image.open(path, formats=_FORMATS) as image:
+        _check_size(path, *image.size)
+        if draft is not None:
+            image.draft(None, draft)
+        image.load()
+        return _turned(image)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn whatever Pillow raises over a file into a sentence."""
     try:
-        with Image.open(path, formats=_FORMATS) as image:
-            _check_size(path, *image.size)
-            if draft is not None:
-                image.draft(None, draft)
-            image.load()
-            return _turned(image)
+        yield
     except DataError:
         raise
     except UnidentifiedImageError as error:
@@ -153,6 +174,14 @@ def _too_large(path: Path) -> DataError:
     return DataError(path, why, "cut it into tiles or scale it down")
 
 
+def _orientation(image: Image.Image) -> int:
+    """EXIF's orientation, 1 where there is none that can be read."""
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # unreadable EXIF says nothing about the pixels, which are fine
+        return 1
+
+
 def _turned(image: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)
@@ -172,13 +201,34 @@ def _rgb(image: Image.Image) -> NDArray[np.uint8]:
 
 def _eight_bits(samples: NDArray[np.generic]) -> NDArray[np.uint8]:
     """(H, W) of any number type -> uint8, scaled by the bit depth the largest sample needs."""
-    values = np.nan_to_num(samples.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    largest = float(values.max(initial=0.0))
+    white = _white(samples)
+    if samples.dtype.kind in "ui" and int(samples.min(initial=0)) >= 0 and white < 1 << 16:
+        table = np.rint(np.clip(np.arange(1 << 16) / white, 0.0, 1.0) * 255).astype(np.uint8)
+        return np.asarray(table[samples.astype(np.uint16, copy=False)])
+    grey = np.empty(samples.shape, np.uint8)
+    for top in range(0, len(samples), _STRIP):  # whole frames of floats would fill the memory
+        rows = _finite(samples[top : top + _STRIP])
+        grey[top : top + _STRIP] = np.rint(np.clip(rows / white, 0.0, 1.0) * 255)
+    return grey
+
+
+def _white(samples: NDArray[np.generic]) -> float:
+    """The value that becomes 255."""
+    largest = max(
+        (
+            float(_finite(samples[top : top + _STRIP]).max(initial=0.0))
+            for top in range(0, len(samples), _STRIP)
+        ),
+        default=0.0,
+    )
     if samples.dtype.kind == "f" and largest <= 1.0:
-        white = 1.0
-    else:
-        white = next((2.0**bits - 1 for bits in _DEPTHS if largest < 2.0**bits), largest)
-    return np.rint(np.clip(values / white, 0.0, 1.0) * 255).astype(np.uint8)
+        return 1.0
+    return next((2.0**bits - 1 for bits in _DEPTHS if largest < 2.0**bits), largest)
+
+
+def _finite(samples: NDArray[np.generic]) -> NDArray[np.float64]:
+    values = samples.astype(np.float64)
+    return np.nan_to_num(values, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def _jpeg(picture: Image.Image, quality: int) -> bytes:

@@ -19,9 +19,9 @@ Ring = NDArray[np.float64]
 Box = tuple[float, float, float, float]  # x, y, width, height in pixels
 
 Source = Literal["human", "model", "edited"]
-Split = Literal["train", "val", "test"]
+Split = Literal["train", "val", "test", "gap"]  # gap: between two blocks of time, unused
 RegionState = Literal["open", "accepted", "fixed", "skipped"]
-JobKind = Literal["train", "propose", "import", "export"]
+JobKind = Literal["train", "propose", "import"]
 JobState = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
 VersionState = Literal["aside", "promoted", "retired"]
 

@@ -1,4 +1,4 @@
-"""COCO instance files in; `write_coco` (re-exported) is the way out.
+"""COCO instance files in (https://cocodataset.org/#format-data); out: `coco_write.py`.
 
 A bad entry costs itself and leaves one sentence in `refused`; only a file that is no COCO file at
 all raises. Nothing in the file is trusted: every number is checked before pycocotools sees it.
@@ -6,133 +6,106 @@ all raises. Nothing in the file is trusted: every number is checked before pycoc
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
-import re
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import orjson
 
 from data_io import geometry as geo
+from data_io import shapes
 from data_io.errors import DataError
 from data_io.formats.coco_rle import checked_runs
-from data_io.formats.coco_write import ExportImage, ExportReport, write_coco
-from data_io.images import MAX_PIXELS, MAX_SIDE
-from data_io.types import Instance, Part, Parts, Source
+from data_io.formats.labels import (
+    FileCategory,
+    FileImage,
+    LabelFile,
+    Pictures,
+    possible_size,
+    safe_name,
+)
+from data_io.formats.text import (
+    MAX_NAME,
+    Entry,
+    Found,
+    finite_number,
+    is_drawable,
+    mended,
+    whole_number,
+)
+from data_io.types import Instance, Part, Parts, Ring, Source
 
-__all__ = [
-    "CocoCategory",
-    "CocoFile",
-    "CocoImage",
-    "ExportImage",
-    "ExportReport",
-    "read_coco",
-    "write_coco",
-]
-
-CLIPPED = "clipped_to_image"  # attribute of an instance whose outline left its image
-_MAX_NAME = 80
 _MAX_DEPTH = 20  # nesting of unknown keys that is kept
 _KNOWN = frozenset(
     {"id", "image_id", "category_id", "segmentation", "area", "bbox", "iscrowd", "attributes"}
 )
+_ROUNDING = 0.1, 2.0  # share of an area, and pixels, by which tools' own rasters differ from ours
 
 
-@dataclass(frozen=True)
-class CocoCategory:
-    """A category as the file has it; ids may be 0 or negative."""
+@dataclass
+class _Found(Found):
+    """What has been read so far."""
 
-    coco_id: int
-    name: str
-
-
-@dataclass(frozen=True, eq=False)
-class CocoImage:
-    """An image as the file has it; `file_name` is relative, with forward slashes and no `..`.
-
-    `Instance.category` is the file's category id as a string, for the caller to map.
-    """
-
-    coco_id: int
-    file_name: str
-    width: int
-    height: int
-    instances: tuple[Instance, ...] = ()
+    seen: set[int] = field(default_factory=set)  # annotation ids
+    incomplete: set[int] = field(default_factory=set)  # images that lost an annotation
 
 
-@dataclass(frozen=True, eq=False)
-class CocoFile:
-    """What could be read, and a sentence for everything that could not."""
-
-    categories: tuple[CocoCategory, ...]
-    images: tuple[CocoImage, ...]
-    refused: tuple[DataError, ...]
-
-
-@dataclass(frozen=True)
-class _Entry:
-    """One object of one list of the file, which can refuse itself."""
-
-    file: Path
-    index: str
-    keys: Mapping[str, Any]
-
-    def refuse(self, why: str, remedy: str, field: str) -> DataError:
-        return DataError(self.file, why, remedy, index=self.index, field=field)
-
-    def whole(self, key: str) -> int:
-        """The integer under `key`; 7.0 is one, true and "7" are not."""
-        value = self.keys.get(key)
-        number = _integer(value)
-        if number is None:
-            shown = "is missing" if value is None else "is not an integer"
-            raise self.refuse(f"{key} {shown}", "write a whole number", key)
-        return number
-
-
-def read_coco(file: str | Path) -> CocoFile:
+def read_coco(source: str | Path, pictures: Pictures | None = None) -> LabelFile:
     """Read a COCO instance file: polygons, compressed and uncompressed RLE, iscrowd.
 
     Polygons keep their vertices; RLEs become exact outlines. An outline that leaves its image is
-    cut at the border, with the attribute `clipped_to_image`. Unknown annotation keys go to
-    `Instance.extras`. A `score` in [0, 1] and the attributes `source` and `version` written by
-    `write_coco` return to the instance.
+    cut at the border, one that crosses itself is drawn anew around the same pixels. Unknown
+    annotation keys go to `Instance.extras`. A `score` in [0, 1] and the attributes `source` and
+    `version` written by `write_coco` return to the instance.
+
+    Args:
+        source: the file.
+        pictures: not needed, the file says names and sizes.
 
     Raises:
         DataError: not readable, broken JSON, or without the lists of a COCO file.
     """
-    path = Path(file)
+    path = Path(source)
     tree = _load(path)
-    refused: list[DataError] = []
+    found = _Found()
 
-    def rows(key: str, noun: str) -> Iterator[_Entry]:
+    def rows(key: str, noun: str) -> Iterator[Entry]:
         for position, row in enumerate(tree[key]):
             if isinstance(row, dict):
-                yield _Entry(path, _name_of_entry(noun, position, row), row)
+                yield Entry(path, _name_of_entry(noun, position, row), row)
             else:
                 why, index = "the entry is not an object", f"{noun} at position {position}"
-                refused.append(DataError(path, why, "write {...}", index=index, field=key))
+                found.refused.append(DataError(path, why, "write {...}", index=index, field=key))
 
-    categories = _unique(rows("categories", "category"), _category, refused)
-    images = _images(rows("images", "image"), refused)
-    stacks: dict[int, list[Instance]] = {key: [] for key in images}
-    seen: set[int] = set()
+    categories = _unique(rows("categories", "category"), _category, found.refused)
+    images = _images(rows("images", "image"), found.refused)
+    read: list[tuple[Entry, int, Instance]] = []
     for entry in rows("annotations", "annotation"):
         try:
             image = _image_of(entry, images)
-            instance = _instance(entry, image, categories, seen)
-            stacks[image.coco_id].append(instance)
+            instance = _instance(entry, image, categories, found)
+            read.append((entry, entry.whole("image_id"), instance))
         except DataError as error:
-            refused.append(error)
+            found.refuse(error)
+            number = whole_number(entry.keys.get("image_id"))
+            if number is not None:
+                found.incomplete.add(number)
+    stacks: dict[int, list[Instance]] = {key: [] for key in images}
+    for number, instance in _untangled(read, images, found):
+        stacks[number].append(instance)
     filled = (
-        CocoImage(key, image.file_name, image.width, image.height, tuple(stacks[key]))
+        replace(image, instances=tuple(stacks[key]), complete=key not in found.incomplete)
         for key, image in images.items()
     )
-    return CocoFile(tuple(categories.values()), tuple(filled), tuple(refused))
+    return LabelFile(
+        tuple(categories.values()), tuple(filled), tuple(found.refused), tuple(found.repaired)
+    )
 
 
 # --- the file -------------------------------------------------------------------------------------
@@ -140,7 +113,7 @@ def read_coco(file: str | Path) -> CocoFile:
 
 def _load(path: Path) -> dict[str, list[Any]]:
     try:
-        tree = json.loads(path.read_bytes().decode("utf-8-sig"))
+        tree = _parse(path.read_bytes())
     except OSError as error:
         raise DataError(path, "the file cannot be read", "check the path") from error
     except RecursionError as error:
@@ -159,34 +132,24 @@ def _load(path: Path) -> dict[str, list[Any]]:
     return tree
 
 
+def _parse(data: bytes) -> Any:
+    try:
+        return orjson.loads(data.removeprefix(codecs.BOM_UTF8))
+    except orjson.JSONDecodeError:  # strict; NaN and the like cost their entry, not the file
+        return json.loads(data.decode("utf-8-sig"))
+
+
 def _name_of_entry(noun: str, position: int, row: Mapping[str, Any]) -> str:
-    number = _integer(row.get("id"))
+    number = whole_number(row.get("id"))
     return f"{noun} at position {position}" if number is None else f"{noun} {number}"
-
-
-def _integer(value: object) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    if isinstance(value, float) and not value.is_integer():
-        return None
-    return int(value) if abs(value) < 2**63 else None
-
-
-def _text(entry: _Entry, key: str) -> str:
-    value = entry.keys.get(key)
-    if not isinstance(value, str) or not value.strip():
-        raise entry.refuse(f"{key} is not a text", "write a name", key)
-    if any(ord(letter) < 32 or 0xD800 <= ord(letter) < 0xE000 for letter in value):
-        raise entry.refuse(f"{key} holds characters that are no text", "write a plain name", key)
-    return value.strip()
 
 
 # --- categories and images ------------------------------------------------------------------------
 
 
 def _unique(
-    rows: Iterator[_Entry],
-    build: Callable[[_Entry], Any],
+    rows: Iterator[Entry],
+    build: Callable[[Entry], Any],
     refused: list[DataError],
 ) -> dict[int, Any]:
     """id -> what `build` makes of the row; of rows with one id the first wins."""
@@ -204,45 +167,40 @@ def _unique(
     return found
 
 
-def _category(entry: _Entry) -> CocoCategory:
-    name = _text(entry, "name")
-    if len(name) > _MAX_NAME:
-        raise entry.refuse(f"the name has more than {_MAX_NAME} characters", "shorten it", "name")
-    return CocoCategory(entry.whole("id"), name)
+def _category(entry: Entry) -> FileCategory:
+    return FileCategory(str(entry.whole("id")), entry.text("name", MAX_NAME))
 
 
-def _images(rows: Iterator[_Entry], refused: list[DataError]) -> dict[int, CocoImage]:
-    names: dict[str, int] = {}
+def _images(rows: Iterator[Entry], refused: list[DataError]) -> dict[int, FileImage]:
+    names: dict[str, str] = {}
 
-    def build(entry: _Entry) -> CocoImage:
+    def build(entry: Entry) -> FileImage:
         image = _image(entry)
-        other = names.setdefault(image.file_name, image.coco_id)
-        if other != image.coco_id:
-            why = f"image {other} has the same file_name"
+        other = names.setdefault(image.file_name, image.key)
+        if other != image.key:
+            why = f"{other} has the same file_name"
             raise entry.refuse(why, "merge the two", "file_name")
         return image
 
     return _unique(rows, build, refused)
 
 
-def _image(entry: _Entry) -> CocoImage:
-    name = PurePosixPath(_text(entry, "file_name").replace("\\", "/"))
-    if name.is_absolute() or ".." in name.parts or re.match(r"[A-Za-z]:", str(name)):
+def _image(entry: Entry) -> FileImage:
+    name = safe_name(entry.text("file_name"))
+    if name is None:
         why = "file_name leads out of the image folder"
         raise entry.refuse(why, "write it relative to the image folder", "file_name")
-    if not name.name:
-        raise entry.refuse("file_name names no file", "write the file's name", "file_name")
     width, height = entry.whole("width"), entry.whole("height")
-    if min(width, height) < 1 or max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+    if not possible_size(width, height):
         why = f"an image cannot be {width} x {height} pixels"
         raise entry.refuse(why, "write the size of the file", "width")
-    return CocoImage(entry.whole("id"), str(name), width, height)
+    return FileImage(f"image {entry.whole('id')}", name, width, height)
 
 
 # --- annotations ----------------------------------------------------------------------------------
 
 
-def _image_of(entry: _Entry, images: Mapping[int, CocoImage]) -> CocoImage:
+def _image_of(entry: Entry, images: Mapping[int, FileImage]) -> FileImage:
     number = entry.whole("image_id")
     if number not in images:
         why = f"image {number} is not among the images that could be read"
@@ -251,13 +209,9 @@ def _image_of(entry: _Entry, images: Mapping[int, CocoImage]) -> CocoImage:
 
 
 def _instance(
-    entry: _Entry, image: CocoImage, categories: Mapping[int, CocoCategory], seen: set[int]
+    entry: Entry, image: FileImage, categories: Mapping[int, FileCategory], found: _Found
 ) -> Instance:
-    if "id" in entry.keys:
-        number = entry.whole("id")
-        if number in seen:
-            raise entry.refuse("the id is used twice, the first is kept", "give each its own", "id")
-        seen.add(number)
+    _check_id(entry, found)
     category = entry.whole("category_id")
     if category not in categories:
         why = f"category {category} is not in categories"
@@ -265,14 +219,12 @@ def _instance(
     iscrowd = entry.keys.get("iscrowd", 0)
     if not isinstance(iscrowd, int) or iscrowd not in (0, 1):
         raise entry.refuse("iscrowd is neither 0 nor 1", "write 0 or 1", "iscrowd")
-    parts, clipped = _region(entry, image)
+    parts = _region(entry, image, found)
     extras = {key: value for key, value in entry.keys.items() if key not in _KNOWN}
     attributes = entry.keys.get("attributes", {})
     if not isinstance(attributes, dict):
         extras["attributes"], attributes = attributes, {}
     attributes, extras = _plain(attributes, entry), _plain(extras, entry)
-    if clipped:
-        attributes[CLIPPED] = True
     source, version = _provenance(attributes)
     return Instance(
         id=uuid.uuid4().hex,
@@ -285,6 +237,16 @@ def _instance(
         attributes=attributes,
         extras=extras,
     )
+
+
+def _check_id(entry: Entry, found: _Found) -> None:
+    if "id" not in entry.keys:
+        found.repair(entry, "the id is missing", "the project gives it one", "id")
+        return
+    number = entry.whole("id")
+    if number in found.seen:
+        raise entry.refuse("the id is used twice, the first is kept", "give each its own", "id")
+    found.seen.add(number)
 
 
 def _provenance(attributes: dict[str, Any]) -> tuple[Source, str | None]:
@@ -305,7 +267,7 @@ def _score(extras: dict[str, Any]) -> float | None:
     return float(extras.pop("score"))
 
 
-def _plain(value: Any, entry: _Entry, depth: int = 0) -> Any:
+def _plain(value: Any, entry: Entry, depth: int = 0) -> Any:
     """JSON that can be stored and written again: no NaN, no half characters, not endlessly deep."""
     if depth > _MAX_DEPTH:
         raise entry.refuse("its keys are nested too deep", "flatten them", "attributes")
@@ -325,53 +287,107 @@ def _clean(text: str) -> str:
 # --- regions --------------------------------------------------------------------------------------
 
 
-def _region(entry: _Entry, image: CocoImage) -> tuple[Parts, bool]:
-    """The annotation's region, and whether it had to be cut at the image's border."""
+def _region(entry: Entry, image: FileImage, found: _Found) -> Parts:
+    """The annotation's region, put right where it can be."""
     value = entry.keys.get("segmentation")
     if isinstance(value, dict):
         rle = _rle(entry, value, image)
-        parts, clipped = geo.parts_of_rle(rle), False
+        parts = geo.parts_of_rle(rle)
     elif isinstance(value, list) and value:
         parts = tuple(
             Part(geo.ring_of_flat(flat, entry.file, entry.index, "segmentation")) for flat in value
         )
         geo.validate_parts(parts, entry.file, entry.index)
-        parts, clipped = _clip(entry, parts, image)
+        parts = _clip(entry, parts, image, found)
         rle = geo.rle_of_parts(parts, image.height, image.width)
     else:
         why = "there is no outline (a box alone is not enough)"
         raise entry.refuse(why, "add polygons or an RLE", "segmentation")
     if not geo.area_of_rle(rle):
         raise entry.refuse("the outline covers no pixel", "draw it larger", "segmentation")
-    return parts, clipped
+    _compare_claims(entry, rle, found)
+    return parts
 
 
-def _clip(entry: _Entry, parts: Parts, image: CocoImage) -> tuple[Parts, bool]:
+def _untangled(
+    read: Sequence[tuple[Entry, int, Instance]], images: Mapping[int, FileImage], found: _Found
+) -> Iterator[tuple[int, Instance]]:
+    """(image id, instance), rings that cross themselves drawn anew around the same pixels.
+
+    Rings that only touch themselves stay as they are, unless they hold holes on slits.
+    """
+    bad = set(shapes.invalid([instance.parts for _, _, instance in read]))
+    for position, (entry, number, instance) in enumerate(read):
+        if position not in bad:
+            yield number, instance
+            continue
+        size = images[number].height, images[number].width
+        parts = mended(instance.parts, geo.rle_of_parts(instance.parts, *size))
+        if not _same_area(instance.parts, parts):
+            why, done = "the outline crosses itself", "it was drawn anew around the same pixels"
+            found.repair(entry, why, done, "segmentation")
+        elif not any(part.holes for part in parts):
+            parts = instance.parts
+        yield number, replace(instance, parts=parts)
+
+
+def _same_area(slit: Parts, drawn: Parts) -> bool:
+    """Whether rings only touched themselves, which is how they hold holes."""
+    areas = [
+        sum(abs(_signed_area(part.outer)) for part in slit),
+        sum(
+            abs(_signed_area(part.outer)) - sum(abs(_signed_area(hole)) for hole in part.holes)
+            for part in drawn
+        ),
+    ]
+    return abs(areas[0] - areas[1]) <= 1e-6 * max(1.0, *areas)
+
+
+def _signed_area(ring: Ring) -> float:
+    x, y = ring[:, 0] - ring[0, 0], ring[:, 1] - ring[0, 1]
+    return float(x[:-1] @ y[1:] - x[1:] @ y[:-1]) / 2
+
+
+def _compare_claims(entry: Entry, rle: geo.Rle, found: _Found) -> None:
+    """Report an area or box that is not the raster's; ours are computed anyway."""
+    share, pixels = _ROUNDING
+    area, real = finite_number(entry.keys.get("area")), geo.area_of_rle(rle)
+    if area is not None and abs(area - real) > max(share * real, pixels * real**0.5 + 4):
+        why = f"area says {area:.6g} pixels, the outline covers {real}"
+        found.repair(entry, why, "the outline counts", "area")
+    claimed = entry.keys.get("bbox")
+    box = [finite_number(value) for value in claimed] if isinstance(claimed, list) else []
+    if len(box) == 4 and None not in box and not _boxes_agree(box, geo.box_of_rle(rle), pixels):
+        why = f"bbox says {claimed}, the outline has {list(geo.box_of_rle(rle))}"
+        found.repair(entry, why, "the outline counts", "bbox")
+
+
+def _boxes_agree(a: Sequence[Any], b: Sequence[float], pixels: float) -> bool:
+    """Whether two boxes (x, y, width, height) differ by at most so many pixels on every side."""
+    corners = [(box[0], box[1], box[0] + box[2], box[1] + box[3]) for box in (a, b)]
+    return max(abs(p - q) for p, q in zip(*corners, strict=True)) <= pixels
+
+
+def _clip(entry: Entry, parts: Parts, image: FileImage, found: _Found) -> Parts:
     x, y, width, height = geo.box_of_parts(parts)
     if x >= 0 and y >= 0 and x + width <= image.width and y + height <= image.height:
-        return parts, False
+        return parts
     if x >= image.width or y >= image.height or x + width <= 0 or y + height <= 0:
         why = f"the outline lies outside the image of {image.width} x {image.height} pixels"
         raise entry.refuse(why, "check which image it belongs to", "segmentation")
     rle = geo.rle_of_parts(parts, image.height, image.width)
+    why, done = "the outline leaves the image", "it was cut at the border"
+    found.repair(entry, why, done, "segmentation")
     inside = tuple(Part(np.clip(part.outer, 0, [image.width, image.height])) for part in parts)
     # Moving vertices to the border bends long edges: then only the raster tells what is inside.
-    if _is_valid(inside) and geo.same_raster(
+    if is_drawable(inside) and geo.same_raster(
         geo.rle_of_parts(inside, image.height, image.width), rle
     ):
-        return inside, True
-    return geo.parts_of_rle(rle), True
+        return inside
+    return geo.parts_of_rle(rle)
 
 
-def _is_valid(parts: Parts) -> bool:
-    try:
-        geo.validate_parts(parts)
-    except DataError:
-        return False
-    return True
-
-
-def _rle(entry: _Entry, value: Mapping[str, Any], image: CocoImage) -> geo.Rle:
+def _rle(entry: Entry, value: Mapping[str, Any], image: FileImage) -> geo.Rle:
     if value.get("size") != [image.height, image.width]:
         why = f"the RLE's size is not [{image.height}, {image.width}] as the image's"
         raise entry.refuse(why, "export it from the image itself", "segmentation")

@@ -62,18 +62,6 @@ def test_outline_gives_any_mask_back(mask: Mask) -> None:
     assert_exact(mask)
 
 
-@given(random_masks())
-@settings(max_examples=200, deadline=None)
-def test_keyhole_rings_have_the_same_raster_in_pycocotools(mask: Mask) -> None:
-    rings = [ring for part in geo.parts_of_mask(mask) for ring in geo.keyhole(part)]
-    if not rings:
-        assert not mask.any()
-        return
-    flat = json.loads(json.dumps([geo.ring_to_flat(ring) for ring in rings]))
-    merged = coco_mask.merge(coco_mask.frPyObjects(flat, *mask.shape))
-    assert (coco_mask.decode(merged).astype(bool) == mask).all()
-
-
 def test_ring_counts() -> None:
     island = geo.parts_of_mask(HARD["island in a hole"])
     assert [len(part.holes) for part in island] == [1, 0]

@@ -15,6 +15,7 @@ from pycocotools import mask as coco_mask
 from data_io import geometry as geo
 from data_io.errors import DataError
 from data_io.formats import coco
+from data_io.formats.labels import FileCategory
 
 HEIGHT, WIDTH = 40, 60
 
@@ -46,7 +47,7 @@ def write(folder: Path, content: Any) -> Path:
 def test_reads_names_ids_keys_and_zero(tmp_path: Path) -> None:
     file = coco.read_coco(write(tmp_path, tree()))
     assert file.refused == ()
-    assert file.categories == (coco.CocoCategory(0, "cow"), coco.CocoCategory(7, "calf"))
+    assert file.categories == (FileCategory("0", "cow"), FileCategory("7", "calf"))
     (image,) = file.images
     assert (image.file_name, image.width, image.height) == ("a.jpg", WIDTH, HEIGHT)
     one, two = image.instances
@@ -118,7 +119,7 @@ def test_file_names_cannot_leave_the_folder(tmp_path: Path, name: str) -> None:
     content = tree()
     content["images"].append({"id": 2, "file_name": name, "width": 9, "height": 9})
     file = coco.read_coco(write(tmp_path, content))
-    assert [image.coco_id for image in file.images] == [1]
+    assert [image.key for image in file.images] == ["image 1"]
     assert "leads out" in file.refused[0].sentence()
 
 
@@ -174,12 +175,15 @@ def test_absent_and_binary_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "polygon", [[50, 10, 60.4, 10, 60.4, 30, 50, 30], [-30, 5, 70, 20, 40, 45, 20, 8]]
 )
-def test_a_polygon_across_the_border_is_cut_and_noted(tmp_path: Path, polygon: list[float]) -> None:
+def test_a_polygon_across_the_border_is_cut_and_reported(
+    tmp_path: Path, polygon: list[float]
+) -> None:
     content = tree()
     content["annotations"] = [annotation(1, segmentation=[polygon])]
     file = coco.read_coco(write(tmp_path, content))
     (kept,) = file.images[0].instances
-    assert kept.attributes == {coco.CLIPPED: True}
+    (repair,) = [one for one in file.repaired if one.field == "segmentation"]
+    assert repair.sentence().endswith("the outline leaves the image; it was cut at the border.")
     x, y, width, height = geo.box_of_parts(kept.parts)
     assert x >= 0
     assert y >= 0
@@ -277,3 +281,38 @@ def test_hostile_compressed_runs(tmp_path_factory: pytest.TempPathFactory, count
     content["annotations"] = [annotation(1, segmentation=region)]
     file = coco.read_coco(write(tmp_path_factory.mktemp("fuzz"), content))
     assert len(file.refused) + len(file.images[0].instances) == 1
+
+
+@pytest.mark.parametrize(
+    ("keys", "field", "word"),
+    [
+        ({"area": 900}, "area", "covers 400"),
+        ({"bbox": [5, 5, 20, 40]}, "bbox", "the outline has"),
+        ({"segmentation": [[5, 5, 25, 25, 25, 5, 5, 25]], "area": 200}, "segmentation", "itself"),
+    ],
+)
+def test_what_can_be_put_right_is_and_is_reported(
+    tmp_path: Path, keys: dict[str, Any], field: str, word: str
+) -> None:
+    content = tree()
+    content["annotations"] = [annotation(1, **keys)]
+    file = coco.read_coco(write(tmp_path, content))
+    assert file.refused == ()
+    (repair,) = file.repaired
+    assert (repair.index, repair.field) == ("annotation 1", field)
+    assert word in repair.sentence()
+    (item,) = file.images[0].instances
+    (drawn,) = coco_mask.frPyObjects(
+        [keys.get("segmentation", [[5, 5, 25, 5, 25, 25, 5, 25]])[0]], HEIGHT, WIDTH
+    )
+    assert geo.same_raster(geo.rle_of_parts(item.parts, HEIGHT, WIDTH), drawn)
+
+
+def test_a_missing_id_is_repaired_and_a_lost_annotation_noted(tmp_path: Path) -> None:
+    content = tree()
+    del content["annotations"][0]["id"]
+    file = coco.read_coco(write(tmp_path, content))
+    assert [one.field for one in file.repaired] == ["id"]
+    assert file.images[0].complete
+    content["annotations"][1]["category_id"] = 99
+    assert not coco.read_coco(write(tmp_path, content)).images[0].complete

@@ -18,7 +18,9 @@ from pycocotools.coco import COCO
 
 from data_io import geometry as geo
 from data_io.errors import DataError
-from data_io.formats import coco, coco_write
+from data_io.formats import coco, coco_write, export
+from data_io.formats.labels import Export, ExportImage, FileCategory
+from data_io.formats.registry import FORMATS
 from data_io.types import Category, ImageRecord, Instance, Part
 
 COW = Category("c-cow", "cow", "#e69f00", 1)
@@ -36,6 +38,18 @@ def instance(parts: tuple[Part, ...], **keys: Any) -> Instance:
 
 def box_part(x0: float, y0: float, x1: float, y1: float) -> Part:
     return Part(np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], np.float64))
+
+
+def save(
+    target: Path,
+    images: list[ExportImage],
+    categories: list[Category],
+    root: str | None = None,
+    **options: Any,
+) -> export.ExportReport:
+    names = export.file_names(target, [image.record for image in images], root)
+    content = Export(images, names, categories, **options)
+    return export.write_labels(FORMATS["coco"], target, content)
 
 
 def rasters(path: Path) -> dict[int, np.ndarray]:
@@ -57,7 +71,7 @@ def test_exported_rasters_equal_the_stored_ones(
 ) -> None:
     target = tmp_path_factory.mktemp("out") / "out.json"
     items = [(k + 1, instance(geo.parts_of_mask(mask))) for k, mask in enumerate(masks)]
-    report = coco.write_coco(target, [coco.ExportImage(record(), items)], [COW])
+    report = save(target, [ExportImage(record(), items)], [COW])
     assert report.instances == len(masks)
     assert report.sha256 == hashlib.sha256(target.read_bytes()).hexdigest()
     read = rasters(target)
@@ -77,7 +91,7 @@ def test_polygons_leave_as_they_came(tmp_path: Path) -> None:
     slanted = Part(np.array([[5.3, 1.1], [58.2, 3.3], [30.7, 39.1]]), (ring[:, :] * 0.2 + 15,))
     target = tmp_path / "out.json"
     items = [(4, instance((Part(ring),))), (5, instance((holed,))), (6, instance((slanted,)))]
-    coco.write_coco(target, [coco.ExportImage(record(), items)], [COW])
+    save(target, [ExportImage(record(), items)], [COW])
     rows = json.loads(target.read_text())["annotations"]
     assert [row["id"] for row in rows] == [4, 5, 6]
     assert rows[0]["segmentation"] == [ring.ravel().tolist()]
@@ -99,11 +113,11 @@ def test_a_round_trip_keeps_provenance_attributes_and_unknown_keys(tmp_path: Pat
     )
     crowd = instance(parts, category=CALF.id, iscrowd=True)
     target = tmp_path / "out.json"
-    images = [coco.ExportImage(record(), [(1, proposed), (2, crowd)])]
-    coco.write_coco(target, images, [COW, CALF])
+    images = [ExportImage(record(), [(1, proposed), (2, crowd)])]
+    save(target, images, [COW, CALF])
     file = coco.read_coco(target)
     assert file.refused == ()
-    assert file.categories == (coco.CocoCategory(1, "cow"), coco.CocoCategory(2, "calf"))
+    assert file.categories == (FileCategory("1", "cow"), FileCategory("2", "calf"))
     one, two = file.images[0].instances
     assert (one.source, one.version, one.score) == ("model", "v3", 0.75)
     assert one.attributes == {"lying": True}
@@ -115,8 +129,8 @@ def test_a_round_trip_keeps_provenance_attributes_and_unknown_keys(tmp_path: Pat
 
 
 def names_of(target: Path, paths: list[str], root: str | None) -> list[str]:
-    images = [coco.ExportImage(record(k + 1, path), []) for k, path in enumerate(paths)]
-    coco.write_coco(target, images, [COW], root)
+    images = [ExportImage(record(k + 1, path), []) for k, path in enumerate(paths)]
+    save(target, images, [COW], root)
     return [image.file_name for image in coco.read_coco(target).images]
 
 
@@ -143,7 +157,7 @@ def test_a_failure_leaves_the_old_file_and_no_litter(
         other = geo.rle_of_parts((box_part(1, 1, 9, 8),), HEIGHT, WIDTH)
         monkeypatch.setattr(coco_write.COCO, "annToRLE", lambda self, row: other)
     elif fault == "disk":
-        monkeypatch.setattr(coco_write.os, "fsync", _no_space)
+        monkeypatch.setattr(export, "sync", _no_space)
     elif fault == "attribute":
         items = [(1, dataclasses.replace(item, attributes={"x": object()}))]
     elif fault == "category":
@@ -151,18 +165,36 @@ def test_a_failure_leaves_the_old_file_and_no_litter(
     else:
         items = [(1, item), (1, copy.copy(item))]
     with pytest.raises(DataError):
-        coco.write_coco(target, [coco.ExportImage(record(), items)], [COW])
+        save(target, [ExportImage(record(), items)], [COW])
     assert target.read_text() == "the old export"
     assert list(tmp_path.iterdir()) == [target]
 
 
-def _no_space(handle: int) -> None:
+def _no_space(path: Path) -> None:
     raise OSError(28, "No space left on device")
 
 
-def test_the_target_folder_must_exist(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="cannot be written"):
-        coco.write_coco(tmp_path / "absent" / "out.json", [], [])
+def test_a_target_of_the_other_kind_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="this is a folder"):
+        save(tmp_path, [], [])
+
+
+def test_the_report_counts_what_was_written(tmp_path: Path) -> None:
+    holed = Part(box_part(35, 5, 55, 35).outer, (box_part(40, 10, 50, 20).outer,))
+    items = [(1, instance((box_part(1, 1, 9, 9), holed))), (2, instance((box_part(20, 1, 30, 9),)))]
+    report = save(tmp_path / "out.json", [ExportImage(record(), items, ())], [COW])
+    assert (report.images, report.instances, report.parts, report.holes) == (1, 2, 3, 1)
+    assert (report.vertices_median, report.vertices_p90) == (8.0, pytest.approx(11.2))
+    assert (report.iou_min, report.iou_mean) == (1.0, 1.0)
+    assert report.losses == ("COCO cannot say that 1 images are drafts",)
+
+
+def test_run_lengths_where_they_are_asked_for(tmp_path: Path) -> None:
+    target = tmp_path / "out.json"
+    images = [ExportImage(record(), [(1, instance((box_part(1, 1, 9, 9),)))])]
+    assert save(target, images, [COW], outlines="rle").iou_min == 1.0
+    (row,) = json.loads(target.read_text())["annotations"]
+    assert set(row["segmentation"]) == {"size", "counts"}
 
 
 # --- real files -----------------------------------------------------------------------------------
@@ -177,14 +209,12 @@ def test_real_files_go_through_unchanged(tmp_path: Path, name: str) -> None:
         pytest.skip(f"../shared/data/{name}/annotations.json is missing")
     file = coco.read_coco(source)
     assert file.refused == ()
-    categories = [
-        Category(str(item.coco_id), item.name, "#000000", item.coco_id) for item in file.categories
-    ]
+    categories = [Category(one.key, one.name, "#000000", int(one.key)) for one in file.categories]
     ids = iter(range(1, 10_000))
     images = [
-        coco.ExportImage(
+        ExportImage(
             dataclasses.replace(
-                record(image.coco_id, f"/photos/{image.file_name}"),
+                record(int(image.key.split()[1]), f"/photos/{image.file_name}"),
                 width=image.width,
                 height=image.height,
             ),
@@ -193,17 +223,19 @@ def test_real_files_go_through_unchanged(tmp_path: Path, name: str) -> None:
         for image in file.images[:60]
     ]
     target = tmp_path / "out.json"
-    coco.write_coco(target, images, categories)
-    before = {row["id"]: row for row in json.loads(source.read_text())["annotations"]}
+    assert save(target, images, categories).iou_min == 1.0
     after = json.loads(target.read_text())["annotations"]
     kept = {row["image_id"] for row in after}
-    originals = [row for row in before.values() if row["image_id"] in kept]
-    by_image = {image.record.coco_id: [] for image in images}
-    for row in originals:
-        by_image[row["image_id"]].append([_open(flat) for flat in row["segmentation"]])
-    assert [row["segmentation"] for row in after] == [
-        segmentation for image in images for segmentation in by_image[image.record.coco_id]
-    ]
+    before: dict[int, list[Any]] = {number: [] for number in kept}
+    for row in json.loads(source.read_text())["annotations"]:
+        if row["image_id"] in kept:
+            before[row["image_id"]].append(row)
+    originals = [row for image in images for row in before.get(image.record.coco_id, [])]
+    changed = {one.index for one in file.repaired if one.field == "segmentation"}
+    assert len(originals) == len(after)
+    for old, new in zip(originals, after, strict=True):
+        if f"annotation {old['id']}" not in changed:
+            assert new["segmentation"] == [_open(flat) for flat in old["segmentation"]]
 
 
 def _open(flat: list[float]) -> list[float]:
