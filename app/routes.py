@@ -132,7 +132,7 @@ def _lists(context: Context) -> APIRouter:
         file = context.exports / name
         if not EXPORT_NAME.fullmatch(name) or not file.is_file() or not context.guard.allows(file):
             raise HTTPException(404, "there is no such export; make it again on the Data page.")
-        return FileResponse(file, media_type="application/json", filename=name)
+        return FileResponse(file, filename=name)
 
     return routes
 

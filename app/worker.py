@@ -138,13 +138,9 @@ def _handler(kind: str) -> Callable[[Run], Result]:
         from app.workflow.proposals import run_proposals
 
         return run_proposals
-    if kind == "import":
-        from app.workflow.imports import run_import
+    from app.workflow.imports import run_import
 
-        return run_import
-    from app.workflow.exports import run_export
-
-    return run_export
+    return run_import
 
 
 def _be_nice(store: Store) -> None:

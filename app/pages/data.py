@@ -18,9 +18,9 @@ from app.pages.label import LabelPage
 from app.pages.told import inform, told, warn
 from app.pages.words import STATUS_WORDS, name_of, plural
 from app.workflow import images, proposals
-from app.workflow.exports import Options, export_labels
+from app.workflow.exports import Options, export_download
+from app.workflow.imports import FPS
 from data_io.errors import DataError
-from data_io.images import list_images
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 POLL_SECONDS = 2.0
@@ -86,8 +86,6 @@ class DataPage:
         if not old.strip():
             raise DataError("old folder", "no path was given", "write where the photos were")
         place = guard.resolve(new)
-        if place.is_dir():
-            _refuse_links(self.context, place)
         found = images.relink(store, store.project / Path(old.strip()).expanduser(), place)
         proposals.ensure(store)  # images that were gone have no proposal
         inform(f"{plural(found, 'image')} found again.")
@@ -195,15 +193,25 @@ def _wire_imports(page: DataPage) -> None:
         return None, data_view.refused(done.refused), *page.browse(*filters)
 
     @told
-    def start(source: str | None, images: str | None, kind: str, vouched: str) -> Any:
+    def start(
+        source: str | None,
+        images: str | None,
+        kind: str,
+        vouched: str,
+        rename: str | None,
+        fps: float | None,
+    ) -> Any:
         place = guard.resolve(source or "")
-        config = {"source": str(place), "format": kind or "auto", "vouched": vouched or "verified"}
-        folder = guard.resolve(images) if images and images.strip() else None
-        if folder is not None:
-            config["images"] = str(folder)
-        for one in (place, folder):
-            if one is not None and one.is_dir():
-                _refuse_links(page.context, one)
+        config: dict[str, Any] = {
+            "source": str(place),
+            "format": kind or "auto",
+            "vouched": vouched or "verified",
+            "rename": data_view.renamed(rename or ""),
+            "fps": FPS if fps is None else fps,
+            "roots": [str(root) for root in guard.roots],
+        }
+        if images and images.strip():
+            config["images"] = str(guard.resolve(images))
         job = jobs.start_job(store, "import", config)
         return gr.Timer(active=True), job.id, data_view.import_state(job)
 
@@ -220,7 +228,7 @@ def _wire_imports(page: DataPage) -> None:
 
     outputs = [form.files, form.report, *page.shown]
     form.upload.click(upload, [form.files, *page.filters], outputs, api_visibility="private")
-    fields = [form.source, form.images, form.kind, form.vouched]
+    fields = [form.source, form.images, form.kind, form.vouched, form.rename, form.fps]
     form.start.click(start, fields, [page.timer, form.job, form.report], **QUIET)
     page.timer.tick(
         follow, [form.job, *page.filters], [page.timer, form.report, *page.shown], **QUIET
@@ -242,27 +250,20 @@ def _wire_moved(page: DataPage) -> None:
     )
 
 
-def _refuse_links(context: Context, folder: Path) -> None:
-    """Refuse a folder from which links lead out of the allowed folders."""
-    for file in list_images(folder):
-        if not context.guard.allows(file):
-            why = "is a link that leads outside the allowed folders"
-            raise DataError(file.name, why, "remove it or start the server with --allow-root")
-
-
 def _wire_exports(page: DataPage) -> None:
     form, context = page.exports, page.context
 
     @told
-    def export(origin: str, only_verified: bool) -> str:
-        name = data_view.export_name(context.store.project.name, origin)
+    def export(origin: str, format: str, geometry: str, only_verified: bool) -> str:
         options = Options(
+            format=format or "coco",
             origin="proposals" if origin == "proposals" else "revisions",
             only_verified=only_verified,
+            geometry=data_view.geometry(geometry),
         )
-        report = export_labels(context.store, context.exports / name, options).report
-        return data_view.exported(name, report.images, report.instances, report.sha256)
+        name = data_view.export_name(context.store.project.name, origin, options.format)
+        file, report = export_download(context.store, context.exports, name, options)
+        return data_view.exported(file.name, report)
 
-    form.start.click(
-        export, [form.origin, form.only_verified], form.result, api_visibility="private"
-    )
+    fields = [form.origin, form.format, form.geometry, form.only_verified]
+    form.start.click(export, fields, form.result, api_visibility="private")

@@ -9,12 +9,16 @@ import gradio as gr
 
 from app.pages.action_html import ActionHTML
 from app.uploads import MAX_FILES
+from app.workflow.imports import FPS
+from data_io.formats.registry import FORMATS, SOURCES
 from data_io.images import EXTENSIONS
+
+TITLES = {"images": "photos", "video": "a video", **{n: one.title for n, one in FORMATS.items()}}
 
 
 @dataclass(frozen=True)
 class Imports:
-    """Photos by upload, photos or COCO labels by a path of the server."""
+    """Photos by upload; photos, videos or labels by a path of the server."""
 
     files: gr.File
     upload: gr.Button
@@ -22,6 +26,8 @@ class Imports:
     images: gr.Textbox
     kind: gr.Dropdown
     vouched: gr.Radio
+    rename: gr.Textbox
+    fps: gr.Number
     start: gr.Button
     report: gr.HTML
     job: gr.State
@@ -42,13 +48,13 @@ class Imports:
                     upload = gr.Button("Add to the project", variant="primary")
                 with gr.Tab("Server path", render_children=True):
                     source = gr.Textbox(
-                        label="Folder of photos, or COCO file",
-                        placeholder="/photos/herd or labels.json",
+                        label="Folder of photos, video or labels",
+                        placeholder="/photos/herd, herd.mp4 or labels.json",
                         max_lines=1,
                         elem_id="hm-source",
                     )
                     kind = gr.Dropdown(
-                        [("find out", "auto"), ("photos", "images"), ("COCO labels", "coco")],
+                        [("find out", "auto"), *((TITLES[name], name) for name in SOURCES)],
                         value="auto",
                         label="What it is",
                     )
@@ -63,10 +69,19 @@ class Imports:
                             value="verified",
                             label="The labels count as",
                         )
+                        rename = gr.Textbox(
+                            label="Categories with other names here",
+                            placeholder="Cow=cow, bos taurus=cow",
+                            max_lines=1,
+                        )
+                    with gr.Accordion("For videos", open=False):
+                        fps = gr.Number(
+                            FPS, label="Frames a second, 0 = every frame", minimum=0, maximum=1000
+                        )
                     start = gr.Button("Import", variant="primary", elem_id="hm-import")
             report = gr.HTML(js_on_load=None, elem_id="hm-report")
             job = gr.State(None)
-        return cls(files, upload, source, images, kind, vouched, start, report, job)
+        return cls(files, upload, source, images, kind, vouched, rename, fps, start, report, job)
 
 
 @dataclass(frozen=True)
@@ -184,6 +199,8 @@ class Exports:
     """What to export, and the finished file."""
 
     origin: gr.Radio
+    format: gr.Dropdown
+    geometry: gr.Radio
     only_verified: gr.Checkbox
     start: gr.Button
     result: gr.HTML
@@ -191,13 +208,22 @@ class Exports:
     @classmethod
     def build(cls) -> Exports:
         """Lay the form out."""
-        with gr.Accordion("Export COCO", open=True):
+        with gr.Accordion("Export", open=True):
             origin = gr.Radio(
                 [("your labels", "revisions"), ("model proposals", "proposals")],
                 value="revisions",
                 label="What",
             )
+            format = gr.Dropdown(
+                [(one.title, one.name) for one in FORMATS.values()], value="coco", label="Format"
+            )
+            geometry = gr.Radio(
+                [("exact", "exact"), ("few vertices", "compact"), ("run lengths", "rle")],
+                value="exact",
+                label="Outlines",
+                info="Few vertices keep IoU .99; run lengths are for COCO.",
+            )
             only_verified = gr.Checkbox(False, label="only images that are verified whole")
             start = gr.Button("Export", variant="primary", elem_id="hm-export")
             result = gr.HTML(js_on_load=None, elem_id="hm-export-result")
-        return cls(origin, only_verified, start, result)
+        return cls(origin, format, geometry, only_verified, start, result)

@@ -19,10 +19,14 @@ from app.pages.words import (
     text,
 )
 from app.workflow.documents import status_of
+from app.workflow.exports import Geometry
+from data_io.errors import DataError
+from data_io.formats.export import ExportReport
 from data_io.store import Store
 from data_io.types import Category, ImageRecord, Job
 
 PAGE = 48
+SHOWN_ENTRIES = 500  # of what an import refused or repaired
 ANY = "any"
 EXCLUDED = "excluded"
 HINTS = {
@@ -123,6 +127,15 @@ def groups(store: Store) -> list[str]:
 
 def refused(rows: Sequence[Mapping[str, str]]) -> str:
     """What an import did not take, and why."""
+    return _entries(rows, "refused")
+
+
+def repaired(rows: Sequence[Mapping[str, str]]) -> str:
+    """What an import put right, and how."""
+    return _entries([{**row, "why": f"{row['why']}; {row['done']}"} for row in rows], "repaired")
+
+
+def _entries(rows: Sequence[Mapping[str, str]], what: str) -> str:
     if not rows:
         return ""
     cells = [
@@ -131,10 +144,12 @@ def refused(rows: Sequence[Mapping[str, str]]) -> str:
             text(" ".join(row[key] for key in ("index", "field") if row.get(key))),
             text(row.get("why", "")),
         )
-        for row in rows
+        for row in rows[:SHOWN_ENTRIES]
     ]
-    caption = f"<p><b>{plural(len(rows), 'entry', 'entries')} refused</b></p>"
-    return caption + table(("File", "Where", "Why"), cells, "refused files", "hm-refused")
+    caption = f"<p><b>{plural(len(rows), 'entry', 'entries')} {what}</b></p>"
+    if len(rows) > SHOWN_ENTRIES:
+        caption += f"<p>The first {SHOWN_ENTRIES} of them; the command line lists all.</p>"
+    return caption + table(("File", "Where", "Why"), cells, f"{what} files", "hm-refused")
 
 
 def categories(found: Sequence[Category]) -> str:
@@ -157,22 +172,50 @@ def merge_question(source: Category, target: Category) -> str:
     )
 
 
-def exported(name: str, images: int, instances: int, sha256: str) -> str:
-    """The finished export with its download."""
+def exported(name: str, report: ExportReport) -> str:
+    """The finished export: what was written, how faithful it is, its download."""
     link = f'<a class="hm-button hm-primary" download href="api/exports/{text(name)}">Download</a>'
-    counts = f"{plural(images, 'image')}, {plural(instances, 'animal')}"
+    told = [
+        f"{plural(report.images, 'image')}, {plural(report.instances, 'animal')}, "
+        f"{report.vertices_median:.0f} vertices in the median; read back and compared"
+    ]
+    if report.iou_min is not None and report.iou_min < 1:
+        told.append(f"raster IoU {report.iou_mean:.4f} in the mean, {report.iou_min:.4f} at worst")
+    told += report.losses
+    lines = "".join(f"<span>{text(line)}.</span>" for line in told)
     return (
-        f'<div class="hm-exported"><b>{text(name)}</b><span>{counts}; every outline was read back'
-        f" and compared.</span><code>sha256 {text(sha256[:16])}…</code>{link}</div>"
+        f'<div class="hm-exported"><b>{text(name)}</b>{lines}'
+        f"<code>sha256 {text(report.sha256[:16])}…</code>{link}</div>"
     )
 
 
-def export_name(project: str, origin: str) -> str:
-    """``barn-labels-20260101-120000.json``: safe in a URL and on every file system."""
+def export_name(project: str, origin: str, format: str) -> str:
+    """``barn-labels-coco-20260101-120000``: safe in a URL and on every file system."""
     stamp = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
     plain = re.sub(r"[^A-Za-z0-9_-]+", "-", project).strip("-_") or "herdmark"
     what = "proposals" if origin == "proposals" else "labels"
-    return f"{plain[:40]}-{what}-{stamp}.json"
+    return f"{plain[:40]}-{what}-{format}-{stamp}"
+
+
+def geometry(chosen: str) -> Geometry:
+    """The outlines a person chose."""
+    return "compact" if chosen == "compact" else "rle" if chosen == "rle" else "exact"
+
+
+def renamed(pairs: str) -> dict[str, str]:
+    """``Cow=cow, bos taurus=cow`` as names in the file -> names in the project.
+
+    Raises:
+        DataError: a pair without an equals sign.
+    """
+    found = {}
+    for pair in filter(None, (pair.strip() for pair in pairs.split(","))):
+        old, equals, new = (part.strip() for part in pair.partition("="))
+        if not (equals and old and new):
+            why = f"{pair!r} is no pair of names"
+            raise DataError("categories", why, "write NAME=NAME, NAME=NAME", field="names")
+        found[old] = new
+    return found
 
 
 def hex_color(color: str) -> str:
@@ -198,7 +241,8 @@ def import_state(job: Job) -> str:
     if known:
         parts.append(f"{known:,} known already")
     head = f'<p class="hm-hint" role="status">{text(", ".join(parts))}.</p>'
-    return head + refused(job.result.get("refused", []))
+    told = refused(job.result.get("refused", [])) + repaired(job.result.get("repaired", []))
+    return head + told
 
 
 def pager(shown: Shown) -> str:

@@ -19,7 +19,7 @@ STATE_WORDS = {
     "cancelled": "cancelled",
     "interrupted": "interrupted",
 }
-KIND_WORDS = {"train": "training", "propose": "proposals", "import": "import", "export": "export"}
+KIND_WORDS = {"train": "training", "propose": "proposals", "import": "import"}
 PHASE_WORDS = {
     "supervised": "phase 1 of 2: learning from labeled images",
     "semi": "phase 2 of 2: learning from labeled and unlabeled images",
@@ -28,7 +28,6 @@ DOING = {
     "train": "preparing",
     "propose": "computing proposals",
     "import": "reading the images",
-    "export": "writing the file",
 }
 UNITS = {"train": "step"}  # what a job counts, images where nothing is said
 FRESH_SECONDS = 10.0  # within which a job that has ended may start the next one

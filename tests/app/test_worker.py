@@ -97,7 +97,6 @@ def test_what_changes_images_or_versions_is_followed_by_proposals(ended):
 
 def test_a_look_at_another_version_is_followed_by_nothing(ended):
     assert ended("propose", {"version": "v0", "images": None}, {}) is None
-    assert ended("export", {}, {}) is None
 
 
 @pytest.mark.parametrize(

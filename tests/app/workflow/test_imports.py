@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -205,3 +206,18 @@ def test_a_replaced_picture_is_another_image(store, photos):
     fresh = np.zeros((10, 10, 3), dtype=np.uint8)
     Image.fromarray(fresh).save(photos / "north" / "0.png")
     assert import_source(store, photos).images == 1
+
+
+def test_frames_of_a_video_are_images_of_one_group(store, tmp_path):
+    film = tmp_path / "barn 3.avi"
+    writer = cv2.VideoWriter(str(film), cv2.VideoWriter_fourcc(*"MJPG"), 10, (64, 48))
+    for level in range(20):
+        writer.write(np.full((48, 64, 3), 10 * level, np.uint8))
+    writer.release()
+    report = import_source(store, film, fps=5)
+    assert report.images == 10
+    records = store.images()
+    assert len({record.group for record in records}) == 1
+    assert all(record.path.startswith(str(store.project)) for record in records)
+    assert [record.path for record in records] == sorted(record.path for record in records)
+    assert import_source(store, film, fps=5).known == 10
