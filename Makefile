@@ -4,7 +4,7 @@ HOST ?= 127.0.0.1
 PORT ?= 7860
 export PYTHON TORCH CHROMIUM
 
-.PHONY: run test test-long lint format screenshots clean
+.PHONY: run test test-long interop lint format screenshots clean
 
 # make run [PHOTOS=dir [LABELS=coco.json]] [TORCH=cpu] [PORT=7860]
 run:
@@ -21,6 +21,11 @@ test:
 test-long:
 	@.ci/setup test lint browser
 	.venv/bin/python -m pytest
+
+# Other people's readers (pycocotools, datumaro, supervision) agree with our exports.
+interop:
+	@.ci/setup
+	@.ci/interop
 
 lint:
 	@.ci/setup test lint
@@ -39,4 +44,4 @@ screenshots:
 	.venv/bin/python docs/make_screenshots.py
 
 clean:
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-interop build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

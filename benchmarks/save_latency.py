@@ -140,7 +140,7 @@ def serve(project: Path) -> tuple[subprocess.Popen[bytes], int]:
 def wait_for_steps(store: Store, job: str, steps: int = 5) -> None:
     """Until the trainer is past its start, which is not what is measured."""
     while True:
-        row = jobs.find(store, job)
+        row = store.job(job)
         assert row.state in jobs.ACTIVE, f"the training {row.state}: {row.error}"
         if any((line.get("step") or 0) >= steps for line in jobs.read_log(store, row)):
             return
@@ -156,7 +156,7 @@ def while_training(
         try:
             wait_for_steps(store, job.id)
             measured = action()
-            return measured, jobs.find(store, job.id).state
+            return measured, store.job(job.id).state
         finally:
             jobs.cancel_job(store, job.id)
 
