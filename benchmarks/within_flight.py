@@ -31,29 +31,33 @@ KEYS = ("iou", "boundary_iou", "ap50", "pq", "count_mae", "error_auroc", "error_
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
-    done = {(r["method"], r["seed"]) for r in finished(options.out, options.minutes)}
-    for seed in options.seeds:
-        for method in METHODS:
-            if (method, seed) not in done:
-                append(options.out, run(options.data, method, seed, options.minutes))
-    print_table(finished(options.out, options.minutes))
+    if not options.show:
+        done = {(r["method"], r["seed"]) for r in made_by(tree("model"), options)}
+        for seed in options.seeds:
+            for method in METHODS:
+                if (method, seed) not in done:
+                    append(options.out, run(options.data, method, seed, options.minutes))
+    newest = [r["model"] for r in records(options.out) if "model" in r][-1:]
+    print(f"model code {''.join(newest)}")
+    print_table(made_by("".join(newest), options))
     return 0
 
 
-def finished(out: Path, minutes: float) -> list[dict[str, Any]]:
-    """The records of runs of this length by the model code of this checkout."""
-    now = tree("model")
-    return [r for r in records(out) if r["minutes"] == minutes and r.get("model") == now]
+def made_by(model: str, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """The records of runs of this length by one state of the model code."""
+    wanted = (model, options.minutes)
+    return [r for r in records(options.out) if (r.get("model"), r["minutes"]) == wanted]
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder with cattle_drone_yak")
+    parser.add_argument("--data", type=Path, default=Path(), help="folder with cattle_drone_yak")
+    parser.add_argument("--show", action="store_true", help="print the newest table, run nothing")
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/within_flight.jsonl")
     options = parser.parse_args(arguments)
-    if not (options.data / FOLDER / "annotations.json").exists():
+    if not options.show and not (options.data / FOLDER / "annotations.json").exists():
         parser.error(f"{options.data / FOLDER} has no annotations.json; name the data folder")
     options.out.parent.mkdir(parents=True, exist_ok=True)
     return options
