@@ -195,7 +195,7 @@ class Export:
     names: Sequence[str]
     categories: Sequence[Category]
     outlines: Outlines = "polygons"
-    _rasters: dict[int, Rle] = field(default_factory=dict, repr=False)
+    _rasters: dict[int, Rle] = field(default_factory=dict, init=False, repr=False)
 
     def raster(self, image: ExportImage, number: int, instance: Instance) -> Rle:
         """The raster of an exported instance, made once."""

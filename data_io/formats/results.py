@@ -171,7 +171,7 @@ def _rle(entry: Entry, image: FileImage) -> geo.Rle:
 def write_results(target: Path, export: Export) -> Written:
     """Write COCO results; an instance without a score gets 1.
 
-    pycocotools takes areas from `bbox`, so that its numbers by size follow the boxes.
+    Rows have no `bbox`: with one, pycocotools would take areas, and so its sizes, from the boxes.
 
     Args:
         target: the file to create.
@@ -212,7 +212,6 @@ def _row(image: int, category: int, instance: Instance, rle: geo.Rle) -> dict[st
         "image_id": image,
         "category_id": category,
         "segmentation": {"size": list(rle["size"]), "counts": rle["counts"].decode("ascii")},
-        "bbox": list(geo.box_of_rle(rle)),
         "score": 1.0 if instance.score is None else instance.score,
     }
 

@@ -187,7 +187,7 @@ def finite_number(value: object) -> float | None:
 
 
 def numbers_of_text(text: str) -> NDArray[np.float64] | None:
-    """Decimal numbers with white space between; None when anything is no finite number."""
+    """Decimal numbers below 1e15 with white space between; None when anything is none."""
     if not re.fullmatch(r"[-+.0-9eE \t\r\n]*", text):
         return None
     words = text.split()
@@ -195,7 +195,7 @@ def numbers_of_text(text: str) -> NDArray[np.float64] | None:
         numbers = np.fromiter(map(float, words), np.float64, len(words))
     except ValueError:
         return None
-    return numbers if bool(np.isfinite(numbers).all()) else None
+    return numbers if bool((np.abs(numbers) < _MAX_NUMBER).all()) else None
 
 
 # --- regions in -----------------------------------------------------------------------------------

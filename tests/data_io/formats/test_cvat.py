@@ -225,7 +225,7 @@ def changed(text: str, **keys: object) -> str:
         (changed(POLYGON, points="1,1;9,1e309;3,4"), "points", "finite"),
         (changed(POLYGON, points="1,1;9,1_0;3,4"), "points", "finite"),
         (changed(POLYGON, points="1,1;9 8,1;3,4"), "points", "finite"),
-        (changed(POLYGON, points="1,1;1e300,5;3,4"), "points", "longer"),
+        (changed(POLYGON, points="1,1;1e14,5;3,4"), "points", "longer"),
         (changed(POLYGON, points=""), "points", "x,y;x,y"),
         (changed(POLYGON, points="100,1;101,1;101,9"), "points", "outside"),
         (changed(POLYGON, label=" "), "label", "not a text"),

@@ -106,7 +106,8 @@ def test_pycocotools_takes_them_beside_our_coco_file(tmp_path: Path) -> None:
     for key, stored in zip((1, 2, 3, 4), [*one, one[0]], strict=True):
         mask = found.annToMask(found.anns[key]).astype(bool)
         assert (mask == geo.mask_of_parts(stored.parts, 30, 40)).all()
-        assert found.anns[key]["bbox"] == list(geo.box_of_rle(geo.rle_of_mask(mask)))
+        assert tuple(found.anns[key]["bbox"]) == geo.box_of_rle(geo.rle_of_mask(mask))
+        assert found.anns[key]["area"] == mask.sum()
     assert {found.anns[key]["image_id"] for key in found.anns} == {11, 13}
 
 
