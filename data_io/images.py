@@ -75,10 +75,14 @@ def size_of(path: str | Path) -> tuple[int, int]:
     """
     _check_file(Path(path))
     with _reading(Path(path)), Image.open(path, formats=_FORMATS) as image:
-        _check_size(Path(path), *image.size)
-        if image.format == "TIFF":  # Pillow's versions differ in what its header says when
-            return _turned(image).size
-        return image.size[::-1] if _orientation(image) in (5, 6, 7, 8) else image.size
+        return _size(Path(path), image)
+
+
+def _size(path: Path, image: Image.Image) -> tuple[int, int]:
+    _check_size(path, *image.size)
+    if image.format == "TIFF":  # Pillow's versions differ in what its header says when
+        return _turned(image).size
+    return image.size[::-1] if _orientation(image) in (5, 6, 7, 8) else image.size
 
 
 def inspect(path: str | Path) -> ImageInfo:
@@ -87,8 +91,11 @@ def inspect(path: str | Path) -> ImageInfo:
     Raises:
         DataError: missing, empty, no picture, damaged or too large.
     """
-    width, height = size_of(path)
-    _decode(Path(path), (1, 1))  # all of a JPEG is read, but not all of it is computed
+    _check_file(Path(path))
+    with _reading(Path(path)), Image.open(path, formats=_FORMATS) as image:
+        width, height = _size(Path(path), image)
+        image.draft(None, (1, 1))  # all of a JPEG is read, but not all of it is computed
+        image.load()
     try:
         digest = file_sha256(Path(path))
     except OSError as error:

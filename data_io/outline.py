@@ -9,6 +9,7 @@ touch there or one ring passes twice.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import cv2
@@ -33,39 +34,74 @@ def parts_of_mask(mask: NDArray[Any], x0: int = 0, y0: int = 0) -> Parts:
         x0: added to every x, for a mask that is a crop of an image.
         y0: added to every y.
     """
-    inside = np.asarray(mask) != 0
-    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
-    if not len(rows):
+    inside = np.ascontiguousarray(np.asarray(mask) != 0).view(np.uint8)
+    left, top, width, height = cv2.boundingRect(inside)
+    if not width:
         return ()
-    crop = inside[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    padded = np.zeros((crop.shape[0] + 2, crop.shape[1] + 2), dtype=np.uint8)
-    padded[1:-1, 1:-1] = crop
-    labels = cv2.connectedComponents(padded, connectivity=4, ltype=cv2.CV_32S)[1]
-    origin = np.array([columns[0] + x0, rows[0] + y0], dtype=np.float64)
-    return _parts(padded, labels, origin)
+    padded = np.zeros((height + 2, width + 2), dtype=np.uint8)
+    padded[1:-1, 1:-1] = inside[top : top + height, left : left + width]
+    return _parts(padded, np.array([left + x0, top + y0], dtype=np.float64))
 
 
-def _parts(padded: NDArray[np.uint8], labels: NDArray[Any], origin: Ring) -> Parts:
-    x, y, mate = _corners(padded, labels)
+def _parts(padded: NDArray[np.uint8], origin: Ring) -> Parts:
+    upright = padded[:, :-1] ^ padded[:, 1:]  # edges between a pixel and the next one in its row
+    saddles = upright[:-1] & upright[1:] & (padded[:-1, :-1] ^ padded[1:, :-1])
+    if cv2.countNonZero(saddles):
+        x, y, mate = _corners(padded, _pieces(padded))
+    else:
+        x, y, mate = _plain_corners(upright[:-1] ^ upright[1:])
     left = np.arange(0, len(x), 2)  # the corners 2i and 2i + 1 are the ends of horizontal edge i
     below = padded[y[left] + 1, x[left] + 1] != 0  # the animal lies below this edge
-    tail, head = np.where(below, left, left + 1), np.where(below, left + 1, left)
-    leader, order = _cycles(mate[head] // 2)
+    tail, head = left + ~below, left + below
+    order, starts = _cycles((mate[head] // 2).tolist())
     corners = np.stack([tail[order], head[order]], axis=1).ravel()
-    points = np.stack([x[corners], y[corners]], axis=1).astype(np.float64) + origin
-    cuts = np.flatnonzero(np.diff(leader[order])) + 1
-    owner = labels[y[left] + below, x[left] + 1]
-    outers: dict[int, Ring] = {}
+    points = np.stack([x[corners], y[corners]], axis=1) + origin
+    rings = [points[2 * a : 2 * b] for a, b in pairwise([*starts, len(order)])]
+    first = [order[start] for start in starts]  # the topmost edge of each ring
+    return _grouped(rings, [bool(below[edge]) for edge in first], padded, (x, y, left[first]))
+
+
+def _grouped(
+    rings: list[Ring],
+    outer: list[bool],
+    padded: NDArray[np.uint8],
+    corner: tuple[Index, Index, Index],
+) -> Parts:
+    """Each outer ring with its holes; `corner` holds x, y and which are the rings' first ones."""
+    if len(rings) == 1:
+        return (Part(rings[0]),)
+    x, y, places = corner
+    if sum(outer) == 1:
+        piece = [0] * len(rings)
+    else:
+        piece = _pieces(padded)[y[places] + outer, x[places] + 1].tolist()
     holes: dict[int, list[Ring]] = {}
-    for ring, first in zip(
-        np.split(points, 2 * cuts), leader[order][np.concatenate([[0], cuts])], strict=True
-    ):
-        piece = int(owner[first])
-        if below[first]:  # the leader is the ring's topmost edge
-            outers[piece] = ring
-        else:
-            holes.setdefault(piece, []).append(ring)
-    return tuple(Part(ring, tuple(holes.get(piece, ()))) for piece, ring in outers.items())
+    for ring, owner, is_outer in zip(rings, piece, outer, strict=True):
+        if not is_outer:
+            holes.setdefault(owner, []).append(ring)
+    return tuple(
+        Part(ring, tuple(holes.get(owner, ())))
+        for ring, owner, is_outer in zip(rings, piece, outer, strict=True)
+        if is_outer
+    )
+
+
+def _pieces(padded: NDArray[np.uint8]) -> NDArray[Any]:
+    """Number of the 4-connected piece of each pixel, 0 outside."""
+    return np.asarray(cv2.connectedComponents(padded, connectivity=4, ltype=cv2.CV_32S)[1])
+
+
+def _plain_corners(corner: NDArray[np.uint8]) -> tuple[Index, Index, Index]:
+    """As `_corners`, where no two pixels touch at a corner only."""
+    y, x = np.divmod(np.flatnonzero(corner), corner.shape[1])
+    return x, y, _mates(np.argsort(x, kind="stable"))
+
+
+def _mates(columns: Index) -> Index:
+    """The other end of each corner's vertical edge, from the corners in column order."""
+    mate = np.empty(len(columns), dtype=np.int64)
+    mate[columns[0::2]], mate[columns[1::2]] = columns[1::2], columns[0::2]
+    return mate
 
 
 def _corners(padded: NDArray[np.uint8], labels: NDArray[Any]) -> tuple[Index, Index, Index]:
@@ -84,28 +120,25 @@ def _corners(padded: NDArray[np.uint8], labels: NDArray[Any]) -> tuple[Index, In
     x, y, twice = np.repeat(x, copies), np.repeat(y, copies), np.repeat(twice, copies)
     second = np.zeros(len(x), dtype=np.bool_)
     second[1:] = twice[1:] & (x[1:] == x[:-1]) & (y[1:] == y[:-1])
-    columns = np.lexsort((np.where(left_goes_up, second, ~second), y, x))
-    mate = np.empty(len(x), dtype=np.int64)
-    mate[columns[0::2]], mate[columns[1::2]] = columns[1::2], columns[0::2]
-    return x, y, mate
+    return x, y, _mates(np.lexsort((np.where(left_goes_up, second, ~second), y, x)))
 
 
-def _cycles(following: Index) -> tuple[Index, Index]:
-    """Cycles of a permutation, by pointer doubling.
+def _cycles(following: list[int]) -> tuple[list[int], list[int]]:
+    """Cycles of a permutation.
 
     Returns:
-        the smallest member of everyone's cycle, and the members sorted by cycle, then along it from
-        that smallest member.
+        its members cycle by cycle, each from its smallest one on, and where in that list they
+        start; cycles in the order of their smallest members.
     """
-    count = len(following)
-    leader, jump = np.arange(count), following
-    for _ in range(count.bit_length()):
-        leader = np.minimum(leader, leader[jump])
-        jump = jump[jump]
-    ends = following == leader
-    jump = np.where(ends, np.arange(count), following)
-    to_end = (~ends).astype(np.int64)
-    for _ in range(count.bit_length()):
-        to_end += to_end[jump]
-        jump = jump[jump]
-    return leader, np.lexsort((-to_end, leader))
+    order: list[int] = []
+    starts: list[int] = []
+    for smallest in range(len(following)):
+        member = smallest
+        if following[member] < 0:
+            continue
+        starts.append(len(order))
+        while (after := following[member]) >= 0:
+            order.append(member)
+            following[member] = -1
+            member = after
+    return order, starts

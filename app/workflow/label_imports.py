@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,13 @@ from app.workflow.imports import (
     new_image,
 )
 from data_io.errors import DataError
-from data_io.formats.labels import FileCategory, FileImage, PicturesInFolders, Repair
+from data_io.formats.labels import (
+    FileCategory,
+    FileImage,
+    LabelFile,
+    PicturesInFolders,
+    Repair,
+)
 from data_io.formats.registry import FORMATS
 from data_io.geometry import full_image, rle_of_parts
 from data_io.images import ImageInfo
@@ -54,6 +61,13 @@ class LabelImport:
         assert read is not None
         self._limits.check(self._source)
         content = read(self._source, self._pictures)
+        gc.freeze()  # what was read stays to the end: the collector need not walk it again
+        try:
+            return self._take(content, progress)
+        finally:
+            gc.unfreeze()
+
+    def _take(self, content: LabelFile, progress: Progress | None) -> Imported:
         self._report.refused.extend(content.refused)
         self._report.repaired.extend(content.repaired)
         placed = self._place(content.images)

@@ -7,21 +7,19 @@ all raises. Nothing in the file is trusted: every number is checked before pycoc
 from __future__ import annotations
 
 import codecs
+import gc
 import json
 import math
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import orjson
 
-from data_io import geometry as geo
-from data_io import shapes
 from data_io.errors import DataError
-from data_io.formats.coco_rle import checked_runs
+from data_io.formats.coco_regions import region, simple_outlines, untangled
 from data_io.formats.labels import (
     FileCategory,
     FileImage,
@@ -34,18 +32,14 @@ from data_io.formats.text import (
     MAX_NAME,
     Entry,
     Found,
-    finite_number,
-    is_drawable,
-    mended,
     whole_number,
 )
-from data_io.types import Instance, Part, Parts, Ring, Source
+from data_io.types import Instance, Parts, Source
 
 _MAX_DEPTH = 20  # nesting of unknown keys that is kept
 _KNOWN = frozenset(
     {"id", "image_id", "category_id", "segmentation", "area", "bbox", "iscrowd", "attributes"}
 )
-_ROUNDING = 0.1, 2.0  # share of an area, and pixels, by which tools' own rasters differ from ours
 
 
 @dataclass
@@ -71,7 +65,15 @@ def read_coco(source: str | Path, pictures: Pictures | None = None) -> LabelFile
     Raises:
         DataError: not readable, broken JSON, or without the lists of a COCO file.
     """
-    path = Path(source)
+    # Millions of values are made and none dropped: the collector would only walk them again.
+    gc.disable()
+    try:
+        return _read(Path(source))
+    finally:
+        gc.enable()
+
+
+def _read(path: Path) -> LabelFile:
     tree = _load(path)
     found = _Found()
 
@@ -85,11 +87,14 @@ def read_coco(source: str | Path, pictures: Pictures | None = None) -> LabelFile
 
     categories = _unique(rows("categories", "category"), _category, found.refused)
     images = _images(rows("images", "image"), found.refused)
+    entries = list(rows("annotations", "annotation"))
+    outlines = simple_outlines([entry.keys.get("segmentation") for entry in entries])
     read: list[tuple[Entry, int, Instance]] = []
-    for entry in rows("annotations", "annotation"):
+    for entry, outline in zip(entries, outlines, strict=True):
         try:
             image = _image_of(entry, images)
-            instance = _instance(entry, image, categories, found)
+            parts = region(entry, image, outline, found)
+            instance = _instance(entry, parts, categories, found)
             read.append((entry, entry.whole("image_id"), instance))
         except DataError as error:
             found.refuse(error)
@@ -97,7 +102,7 @@ def read_coco(source: str | Path, pictures: Pictures | None = None) -> LabelFile
             if number is not None:
                 found.incomplete.add(number)
     stacks: dict[int, list[Instance]] = {key: [] for key in images}
-    for number, instance in _untangled(read, images, found):
+    for number, instance in untangled(read, images, found):
         stacks[number].append(instance)
     filled = (
         replace(image, instances=tuple(stacks[key]), complete=key not in found.incomplete)
@@ -209,7 +214,7 @@ def _image_of(entry: Entry, images: Mapping[int, FileImage]) -> FileImage:
 
 
 def _instance(
-    entry: Entry, image: FileImage, categories: Mapping[int, FileCategory], found: _Found
+    entry: Entry, parts: Parts, categories: Mapping[int, FileCategory], found: _Found
 ) -> Instance:
     _check_id(entry, found)
     category = entry.whole("category_id")
@@ -219,7 +224,6 @@ def _instance(
     iscrowd = entry.keys.get("iscrowd", 0)
     if not isinstance(iscrowd, int) or iscrowd not in (0, 1):
         raise entry.refuse("iscrowd is neither 0 nor 1", "write 0 or 1", "iscrowd")
-    parts = _region(entry, image, found)
     extras = {key: value for key, value in entry.keys.items() if key not in _KNOWN}
     attributes = entry.keys.get("attributes", {})
     if not isinstance(attributes, dict):
@@ -282,117 +286,3 @@ def _plain(value: Any, entry: Entry, depth: int = 0) -> Any:
 
 def _clean(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
-
-
-# --- regions --------------------------------------------------------------------------------------
-
-
-def _region(entry: Entry, image: FileImage, found: _Found) -> Parts:
-    """The annotation's region, put right where it can be."""
-    value = entry.keys.get("segmentation")
-    if isinstance(value, dict):
-        rle = _rle(entry, value, image)
-        parts = geo.parts_of_rle(rle)
-    elif isinstance(value, list) and value:
-        parts = tuple(
-            Part(geo.ring_of_flat(flat, entry.file, entry.index, "segmentation")) for flat in value
-        )
-        geo.validate_parts(parts, entry.file, entry.index)
-        parts = _clip(entry, parts, image, found)
-        rle = geo.rle_of_parts(parts, image.height, image.width)
-    else:
-        why = "there is no outline (a box alone is not enough)"
-        raise entry.refuse(why, "add polygons or an RLE", "segmentation")
-    if not geo.area_of_rle(rle):
-        raise entry.refuse("the outline covers no pixel", "draw it larger", "segmentation")
-    _compare_claims(entry, rle, found)
-    return parts
-
-
-def _untangled(
-    read: Sequence[tuple[Entry, int, Instance]], images: Mapping[int, FileImage], found: _Found
-) -> Iterator[tuple[int, Instance]]:
-    """(image id, instance), rings that cross themselves drawn anew around the same pixels.
-
-    Rings that only touch themselves stay as they are, unless they hold holes on slits.
-    """
-    bad = set(shapes.invalid([instance.parts for _, _, instance in read]))
-    for position, (entry, number, instance) in enumerate(read):
-        if position not in bad:
-            yield number, instance
-            continue
-        size = images[number].height, images[number].width
-        parts = mended(instance.parts, geo.rle_of_parts(instance.parts, *size))
-        if not _same_area(instance.parts, parts):
-            why, done = "the outline crosses itself", "it was drawn anew around the same pixels"
-            found.repair(entry, why, done, "segmentation")
-        elif not any(part.holes for part in parts):
-            parts = instance.parts
-        yield number, replace(instance, parts=parts)
-
-
-def _same_area(slit: Parts, drawn: Parts) -> bool:
-    """Whether rings only touched themselves, which is how they hold holes."""
-    areas = [
-        sum(abs(_signed_area(part.outer)) for part in slit),
-        sum(
-            abs(_signed_area(part.outer)) - sum(abs(_signed_area(hole)) for hole in part.holes)
-            for part in drawn
-        ),
-    ]
-    return abs(areas[0] - areas[1]) <= 1e-6 * max(1.0, *areas)
-
-
-def _signed_area(ring: Ring) -> float:
-    x, y = ring[:, 0] - ring[0, 0], ring[:, 1] - ring[0, 1]
-    return float(x[:-1] @ y[1:] - x[1:] @ y[:-1]) / 2
-
-
-def _compare_claims(entry: Entry, rle: geo.Rle, found: _Found) -> None:
-    """Report an area or box that is not the raster's; ours are computed anyway."""
-    share, pixels = _ROUNDING
-    area, real = finite_number(entry.keys.get("area")), geo.area_of_rle(rle)
-    if area is not None and abs(area - real) > max(share * real, pixels * real**0.5 + 4):
-        why = f"area says {area:.6g} pixels, the outline covers {real}"
-        found.repair(entry, why, "the outline counts", "area")
-    claimed = entry.keys.get("bbox")
-    box = [finite_number(value) for value in claimed] if isinstance(claimed, list) else []
-    if len(box) == 4 and None not in box and not _boxes_agree(box, geo.box_of_rle(rle), pixels):
-        why = f"bbox says {claimed}, the outline has {list(geo.box_of_rle(rle))}"
-        found.repair(entry, why, "the outline counts", "bbox")
-
-
-def _boxes_agree(a: Sequence[Any], b: Sequence[float], pixels: float) -> bool:
-    """Whether two boxes (x, y, width, height) differ by at most so many pixels on every side."""
-    corners = [(box[0], box[1], box[0] + box[2], box[1] + box[3]) for box in (a, b)]
-    return max(abs(p - q) for p, q in zip(*corners, strict=True)) <= pixels
-
-
-def _clip(entry: Entry, parts: Parts, image: FileImage, found: _Found) -> Parts:
-    x, y, width, height = geo.box_of_parts(parts)
-    if x >= 0 and y >= 0 and x + width <= image.width and y + height <= image.height:
-        return parts
-    if x >= image.width or y >= image.height or x + width <= 0 or y + height <= 0:
-        why = f"the outline lies outside the image of {image.width} x {image.height} pixels"
-        raise entry.refuse(why, "check which image it belongs to", "segmentation")
-    rle = geo.rle_of_parts(parts, image.height, image.width)
-    why, done = "the outline leaves the image", "it was cut at the border"
-    found.repair(entry, why, done, "segmentation")
-    inside = tuple(Part(np.clip(part.outer, 0, [image.width, image.height])) for part in parts)
-    # Moving vertices to the border bends long edges: then only the raster tells what is inside.
-    if is_drawable(inside) and geo.same_raster(
-        geo.rle_of_parts(inside, image.height, image.width), rle
-    ):
-        return inside
-    return geo.parts_of_rle(rle)
-
-
-def _rle(entry: Entry, value: Mapping[str, Any], image: FileImage) -> geo.Rle:
-    if value.get("size") != [image.height, image.width]:
-        why = f"the RLE's size is not [{image.height}, {image.width}] as the image's"
-        raise entry.refuse(why, "export it from the image itself", "segmentation")
-    try:
-        runs = checked_runs(value.get("counts"), image.height * image.width)
-    except ValueError as error:
-        raise entry.refuse(str(error), "export it again", "segmentation") from error
-    return geo.rle_of_runs(runs, image.height, image.width)

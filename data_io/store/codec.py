@@ -10,11 +10,13 @@ from datetime import datetime, timezone
 from typing import Any
 
 import numpy as np
+import orjson
 
 from data_io.errors import DataError
 from data_io.geometry import parts_to_json
 from data_io.types import Instance, Part, Parts, Ring
 
+_FREE = ("score", "attributes", "extras")  # of an instance: values that are not ours
 _LEVEL = 2  # of zlib: outlines shrink to less than half, four times as fast as by default
 
 
@@ -104,8 +106,21 @@ def _stored_ring(flat: list[float]) -> Ring:
 
 
 def instances_to_blob(instances: Iterable[Instance], what: str) -> bytes:
-    """Instances in their stacking order as packed JSON."""
-    return pack([_instance_row(instance) for instance in instances], what)
+    """Instances in their stacking order as packed JSON; their rings were checked before.
+
+    Raises:
+        DataError: a score, attribute or extra that cannot be stored.
+    """
+    rows = []
+    for instance in instances:
+        row = _instance_row(instance)
+        # orjson, ten times as fast on rings, would store NaN as null.
+        row |= {key: of_json(to_json(row[key], what)) for key in _FREE if row[key]}
+        rows.append(row)
+    try:
+        return zlib.compress(orjson.dumps(rows), _LEVEL)
+    except TypeError:  # integers beyond 64 bits are JSON, too
+        return pack(rows, what)
 
 
 def _instance_row(instance: Instance) -> dict[str, Any]:

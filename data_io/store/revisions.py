@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from sqlalchemy import Connection, Row, func, insert, select
 
 from data_io.errors import ConflictError, DataError
-from data_io.geometry import area_of_rle, rle_of_parts, validate_parts
+from data_io.geometry import area_of_rle, full_image, rle_of_parts, validate_parts
 from data_io.store import codec, schema
 from data_io.store.categories import category_rows, merged_map, require_categories
 from data_io.store.database import Database
@@ -26,10 +27,18 @@ def verified_state(verified: Parts, width: int, height: int) -> VerifiedState:
     """Whether an area covers nothing, a part or every pixel of the image."""
     if not verified:
         return "none"
+    if _is_frame(verified, width, height):
+        return "whole"
     area = area_of_rle(rle_of_parts(verified, height, width))
     if area == 0:
         return "none"
     return "whole" if area == width * height else "partial"
+
+
+def _is_frame(area: Parts, width: int, height: int) -> bool:
+    """Whether an area is drawn as the image's own frame, as `full_image` draws it."""
+    (frame,) = full_image(height, width)
+    return len(area) == 1 and not area[0].holes and np.array_equal(area[0].outer, frame.outer)
 
 
 def _encoded(record: ImageRecord, instances: Sequence[Instance], verified: Parts) -> dict[str, Any]:

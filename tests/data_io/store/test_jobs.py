@@ -45,7 +45,7 @@ def test_updates_change_only_what_is_given_and_survive(store: Store, project: Pa
 
 
 def test_jobs_are_listed_newest_first(store: Store) -> None:
-    ids = [store.create_job(kind, {}).id for kind in ("train", "export", "train")]  # type: ignore[arg-type]
+    ids = [store.create_job(kind, {}).id for kind in ("train", "propose", "train")]  # type: ignore[arg-type]
     assert [job.id for job in store.jobs()] == ids[::-1]
     assert [job.id for job in store.jobs("train")] == [ids[2], ids[0]]
     assert store.jobs("import") == []
