@@ -97,7 +97,7 @@ def write_snapshot(store: Store, folder: str | Path) -> Snapshot:
         raise DataError(store.project.name, why, "merge some of the categories")
     document = {
         "format": FORMAT,
-        "categories": [vars(categories[index - 1]) for index in used],
+        "categories": [_category_row(categories[index - 1]) for index in used],
         "images": [_image_row(image) for image in _renumbered(images, used)],
     }
     content = json.dumps(document, sort_keys=True, ensure_ascii=False).encode()
@@ -221,6 +221,11 @@ def _rle_row(rle: Rle) -> dict[str, Any]:
 
 def _rle_of_row(row: dict[str, Any]) -> Rle:
     return {"size": row["size"], "counts": row["counts"].encode("ascii")}
+
+
+def _category_row(category: Category) -> dict[str, Any]:
+    names = ("id", "name", "color", "coco_id")  # what a training has a use for
+    return {name: getattr(category, name) for name in names}
 
 
 def _image_row(image: SnapshotImage) -> dict[str, Any]:

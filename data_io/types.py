@@ -39,19 +39,23 @@ Parts = tuple[Part, ...]
 
 @dataclass(frozen=True)
 class Category:
-    """A class the user labels. `color` is ``#rrggbb``; `coco_id` >= 1 and never changes."""
+    """A class the user labels. `color` is ``#rrggbb``; `coco_id` >= 1 and never changes.
+
+    `extras` holds unknown COCO keys (keypoint names, supercategory) for the way out.
+    """
 
     id: str
     name: str
     color: str
     coco_id: int
+    extras: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)
 class ImageRecord:
     """One picture. `path` is absolute; width and height are pixels after EXIF rotation.
 
-    `coco_id` >= 1 is the id the image has in every COCO export.
+    `coco_id` >= 1 is the id the image has in every COCO export; `extras` as in `Category`.
     """
 
     id: str
@@ -63,6 +67,7 @@ class ImageRecord:
     split: Split | None = None
     excluded: bool = False
     coco_id: int = 0
+    extras: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, eq=False)

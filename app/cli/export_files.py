@@ -50,6 +50,9 @@ def run(
         Geometry,
         typer.Option(help="exact keeps every raster; compact IoU .99 with few vertices; rle."),
     ] = Geometry.exact,
+    no_overlap: Annotated[
+        bool, typer.Option("--no-overlap", help="Pixels of several animals go to the one on top.")
+    ] = False,
     verify: Annotated[
         bool, typer.Option("--verify", help="Let pycocotools evaluate the file against itself.")
     ] = False,
@@ -61,6 +64,7 @@ def run(
         origin=origin.value,
         only_verified=only is Only.verified,
         geometry=geometry.value,
+        no_overlap=no_overlap,
         verify=verify,
     )
     with open_project(project) as store:

@@ -254,16 +254,19 @@ def _wire_exports(page: DataPage) -> None:
     form, context = page.exports, page.context
 
     @told
-    def export(origin: str, format: str, geometry: str, only_verified: bool) -> str:
+    def export(
+        origin: str, format: str, geometry: str, only_verified: bool, no_overlap: bool
+    ) -> str:
         options = Options(
             format=format or "coco",
             origin="proposals" if origin == "proposals" else "revisions",
             only_verified=only_verified,
             geometry=data_view.geometry(geometry),
+            no_overlap=no_overlap,
         )
         name = data_view.export_name(context.store.project.name, origin, options.format)
         file, report = export_download(context.store, context.exports, name, options)
         return data_view.exported(file.name, report)
 
-    fields = [form.origin, form.format, form.geometry, form.only_verified]
+    fields = [form.origin, form.format, form.geometry, form.only_verified, form.no_overlap]
     form.start.click(export, fields, form.result, api_visibility="private")

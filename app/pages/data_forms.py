@@ -202,6 +202,7 @@ class Exports:
     format: gr.Dropdown
     geometry: gr.Radio
     only_verified: gr.Checkbox
+    no_overlap: gr.Checkbox
     start: gr.Button
     result: gr.HTML
 
@@ -224,6 +225,7 @@ class Exports:
                 info="Few vertices keep IoU .99; run lengths are for COCO.",
             )
             only_verified = gr.Checkbox(False, label="only images that are verified whole")
+            no_overlap = gr.Checkbox(False, label="no overlaps: the animal on top keeps the pixels")
             start = gr.Button("Export", variant="primary", elem_id="hm-export")
             result = gr.HTML(js_on_load=None, elem_id="hm-export-result")
-        return cls(origin, format, geometry, only_verified, start, result)
+        return cls(origin, format, geometry, only_verified, no_overlap, start, result)

@@ -29,6 +29,7 @@ from data_io.formats.export import (
 from data_io.formats.labels import Export, ExportImage
 from data_io.formats.registry import FORMATS
 from data_io.formats.verify import Check, check_coco
+from data_io.shapes import flatten
 from data_io.store import Store
 from data_io.types import ImageRecord, Instance, Parts, Revision
 
@@ -47,6 +48,7 @@ class Options:
         only_verified: keep only images that are verified whole.
         geometry: ``exact`` keeps every raster; ``compact`` has the fewest vertices within IoU .99,
             touching animals share their border; ``rle`` writes run lengths (COCO alone).
+        no_overlap: where several instances have a pixel, the one on top keeps it.
         verify: let pycocotools evaluate the file against itself (COCO alone).
         images: ids of the images to export; None = all.
     """
@@ -55,6 +57,7 @@ class Options:
     origin: Origin = "revisions"
     only_verified: bool = False
     geometry: Geometry = "exact"
+    no_overlap: bool = False
     verify: bool = False
     images: Collection[str] | None = None
 
@@ -97,6 +100,8 @@ def export_labels(
     images = []
     for done, (record, instances, verified) in enumerate(chosen):
         numbered = [(numbers[one.id], one) for one in instances]
+        if options.no_overlap:
+            numbered = _without_overlap(record, numbered)
         if stored is not None:
             stored.update(_rasters(record, numbered))
             numbered = _compacted(record, numbered)
@@ -106,6 +111,12 @@ def export_labels(
     outlines: Literal["rle", "polygons"] = "rle" if options.geometry == "rle" else "polygons"
     export = Export(images, names, store.categories(), outlines)
     report = write_labels(FORMATS[options.format], path, export, stored)
+    hidden = sum(len(instances) for _, instances, _ in chosen) - sum(
+        len(image.instances) for image in images
+    )
+    if hidden:
+        told = f"{hidden} instances lie wholly under others and were left out"
+        report = replace(report, losses=(*report.losses, told))
     return Exported(report, check_coco(path) if options.verify else None)
 
 
@@ -153,6 +164,17 @@ def _check(options: Options) -> None:
 def _rasters(record: ImageRecord, numbered: Sequence[tuple[int, Instance]]) -> dict[int, geo.Rle]:
     size = record.height, record.width
     return {number: geo.rle_of_parts(one.parts, *size) for number, one in numbered}
+
+
+def _without_overlap(
+    record: ImageRecord, numbered: Sequence[tuple[int, Instance]]
+) -> list[tuple[int, Instance]]:
+    regions = flatten([one.parts for _, one in numbered], record.height, record.width)
+    return [
+        (number, replace(one, parts=parts))
+        for (number, one), parts in zip(numbered, regions, strict=True)
+        if parts
+    ]
 
 
 def _compacted(

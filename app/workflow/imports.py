@@ -236,6 +236,6 @@ def _import_folder(
     return report
 
 
-def new_image(info: ImageInfo, group: str) -> NewImage:
-    """The picture as the store registers it."""
-    return NewImage(info.path, info.width, info.height, info.sha256, group)
+def new_image(info: ImageInfo, group: str, extras: Mapping[str, Any] | None = None) -> NewImage:
+    """The picture as the store registers it; `extras` are unknown keys of its label file."""
+    return NewImage(info.path, info.width, info.height, info.sha256, group, extras or {})

@@ -132,7 +132,7 @@ class LabelImport:
             else:
                 good[path] = info
         fresh = [
-            new_image(info, self._grouping.group(path, self._root(path)))
+            new_image(info, self._grouping.group(path, self._root(path)), placed[path].extras)
             for path, info in good.items()
         ]
         self._report.images = len(self._store.add_images(fresh))
@@ -180,11 +180,11 @@ class LabelImport:
         Names that differ only in case or spaces are one category unless the person says otherwise.
         """
         if category.name in self._rename:
-            return self._store.add_category(self._rename[category.name])
+            return self._store.add_category(self._rename[category.name], extras=category.extras)
         alike = {_plain(one.name): one for one in reversed(self._store.categories())}
         known = alike.get(_plain(category.name))
         if known is None or known.name == category.name:
-            return self._store.add_category(category.name)
+            return self._store.add_category(category.name, extras=category.extras)
         self._report.repaired.append(
             Repair(
                 str(self._source),

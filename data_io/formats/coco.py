@@ -11,7 +11,7 @@ import gc
 import json
 import math
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -37,7 +37,9 @@ from data_io.formats.text import (
 from data_io.types import Instance, Parts, Source
 
 _MAX_DEPTH = 20  # nesting of unknown keys that is kept
-_KNOWN = frozenset(
+_CATEGORY = frozenset({"id", "name"})
+_IMAGE = frozenset({"id", "file_name", "width", "height"})
+_ANNOTATION = frozenset(
     {"id", "image_id", "category_id", "segmentation", "area", "bbox", "iscrowd", "attributes"}
 )
 
@@ -66,11 +68,13 @@ def read_coco(source: str | Path, pictures: Pictures | None = None) -> LabelFile
         DataError: not readable, broken JSON, or without the lists of a COCO file.
     """
     # Millions of values are made and none dropped: the collector would only walk them again.
+    collects = gc.isenabled()
     gc.disable()
     try:
         return _read(Path(source))
     finally:
-        gc.enable()
+        if collects:
+            gc.enable()
 
 
 def _read(path: Path) -> LabelFile:
@@ -173,7 +177,9 @@ def _unique(
 
 
 def _category(entry: Entry) -> FileCategory:
-    return FileCategory(str(entry.whole("id")), entry.text("name", MAX_NAME))
+    return FileCategory(
+        str(entry.whole("id")), entry.text("name", MAX_NAME), _rest(entry, _CATEGORY)
+    )
 
 
 def _images(rows: Iterator[Entry], refused: list[DataError]) -> dict[int, FileImage]:
@@ -199,7 +205,8 @@ def _image(entry: Entry) -> FileImage:
     if not possible_size(width, height):
         why = f"an image cannot be {width} x {height} pixels"
         raise entry.refuse(why, "write the size of the file", "width")
-    return FileImage(f"image {entry.whole('id')}", name, width, height)
+    key = f"image {entry.whole('id')}"
+    return FileImage(key, name, width, height, extras=_rest(entry, _IMAGE))
 
 
 # --- annotations ----------------------------------------------------------------------------------
@@ -224,7 +231,7 @@ def _instance(
     iscrowd = entry.keys.get("iscrowd", 0)
     if not isinstance(iscrowd, int) or iscrowd not in (0, 1):
         raise entry.refuse("iscrowd is neither 0 nor 1", "write 0 or 1", "iscrowd")
-    extras = {key: value for key, value in entry.keys.items() if key not in _KNOWN}
+    extras = {key: value for key, value in entry.keys.items() if key not in _ANNOTATION}
     attributes = entry.keys.get("attributes", {})
     if not isinstance(attributes, dict):
         extras["attributes"], attributes = attributes, {}
@@ -269,6 +276,12 @@ def _score(extras: dict[str, Any]) -> float | None:
     if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
         return None
     return float(extras.pop("score"))
+
+
+def _rest(entry: Entry, known: Collection[str]) -> dict[str, Any]:
+    """The keys we have no use for, storable; they leave with the next export."""
+    found = {key: value for key, value in entry.keys.items() if key not in known}
+    return cast(dict[str, Any], _plain(found, entry))
 
 
 def _plain(value: Any, entry: Entry, depth: int = 0) -> Any:

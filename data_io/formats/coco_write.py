@@ -95,6 +95,7 @@ def _head(target: Path, export: Export) -> bytes:
         "licenses": [],
         "images": [
             {
+                **image.record.extras,
                 "id": image.record.coco_id,
                 "file_name": name,
                 "width": image.record.width,
@@ -103,7 +104,7 @@ def _head(target: Path, export: Export) -> bytes:
             for image, name in zip(export.images, export.names, strict=True)
         ],
         "categories": [
-            {"id": category.coco_id, "name": category.name, "supercategory": ""}
+            {"supercategory": "", **category.extras, "id": category.coco_id, "name": category.name}
             for category in export.categories
         ],
     }

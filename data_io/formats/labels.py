@@ -8,10 +8,10 @@ promised (see `export.py`, which checks that before anything is put in place).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from data_io.errors import DataError
 from data_io.geometry import Rle, rle_of_parts
@@ -30,6 +30,7 @@ class FileCategory:
 
     key: str
     name: str
+    extras: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +45,7 @@ class FileImage:
         instances: in stacking order, later on top; ids are fresh.
         verified: the area the file vouches for; None = the whole image, () = nothing.
         complete: False when an instance was refused: what is left is not all there is.
+        extras: unknown keys, for the way out.
     """
 
     key: str
@@ -53,6 +55,7 @@ class FileImage:
     instances: tuple[Instance, ...] = ()
     verified: Parts | None = None
     complete: bool = True
+    extras: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

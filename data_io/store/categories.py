@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 from sqlalchemy import Connection, func, insert, or_, select, update
 
 from data_io.errors import DataError
-from data_io.store import schema
+from data_io.store import codec, schema
 from data_io.store.codec import new_id
 from data_io.store.database import Database
 from data_io.types import Category
@@ -61,7 +64,10 @@ def category_rows(connection: Connection) -> list[Category]:
     rows = connection.execute(
         select(_table).where(_table.c.merged_into.is_(None)).order_by(_table.c.coco_id)
     )
-    return [Category(row.id, row.name, row.color, row.coco_id) for row in rows]
+    return [
+        Category(row.id, row.name, row.color, row.coco_id, codec.extras_of_text(row.extras))
+        for row in rows
+    ]
 
 
 def require_categories(connection: Connection, ids: set[str], what: str) -> None:
@@ -81,6 +87,15 @@ def _live(connection: Connection, category: str) -> Category:
     if found is None:
         raise DataError(f"category {category}", "is not in this project", "reload the categories")
     return found
+
+
+def _completed(connection: Connection, known: Category, extras: Mapping[str, Any]) -> Category:
+    """A known category, given the extras of a file where it has none of its own."""
+    if known.extras or not extras:
+        return known
+    text = codec.extras_to_text(extras, f"category {known.name}")
+    connection.execute(update(_table).where(_table.c.id == known.id).values(extras=text))
+    return replace(known, extras=dict(extras))
 
 
 class Categories(Database):
@@ -103,12 +118,15 @@ class Categories(Database):
             merged = merged_map(connection)
         return {**names, **{id: names[target] for id, target in merged.items()}}
 
-    def add_category(self, name: str, color: str | None = None) -> Category:
+    def add_category(
+        self, name: str, color: str | None = None, extras: Mapping[str, Any] | None = None
+    ) -> Category:
         """Add a category, or return the one that has this name already.
 
         Args:
             name: 1 to 80 characters after stripping.
             color: ``#rrggbb``; None takes the next color of the palette.
+            extras: unknown COCO keys; a category that has some keeps its own.
 
         Raises:
             DataError: a name or color that cannot be used.
@@ -119,14 +137,17 @@ class Categories(Database):
             live = category_rows(connection)
             for one in live:
                 if one.name == clean:
-                    return one
+                    return _completed(connection, one, extras or {})
             highest = connection.execute(select(func.max(_table.c.coco_id))).scalar()
-            added = Category(
-                new_id(), clean, chosen or _free_color([c.color for c in live]), (highest or 0) + 1
-            )
+            color = chosen or _free_color([one.color for one in live])
+            added = Category(new_id(), clean, color, (highest or 0) + 1, dict(extras or {}))
             connection.execute(
                 insert(_table).values(
-                    id=added.id, name=added.name, color=added.color, coco_id=added.coco_id
+                    id=added.id,
+                    name=added.name,
+                    color=added.color,
+                    coco_id=added.coco_id,
+                    extras=codec.extras_to_text(added.extras, f"category {clean}"),
                 )
             )
             return added
@@ -145,7 +166,7 @@ class Categories(Database):
                 remedy = "merge the two or choose another name"
                 raise DataError(f"category {clean!r}", why, remedy, field="name")
             connection.execute(update(_table).where(_table.c.id == id).values(name=clean))
-            return Category(old.id, clean, old.color, old.coco_id)
+            return replace(old, name=clean)
 
     def recolor_category(self, id: str, color: str) -> Category:
         """Give a category another color, ``#rrggbb``.
@@ -157,7 +178,7 @@ class Categories(Database):
         with self._write() as connection:
             old = _live(connection, id)
             connection.execute(update(_table).where(_table.c.id == id).values(color=clean))
-            return Category(old.id, old.name, clean, old.coco_id)
+            return replace(old, color=clean)
 
     def merge_categories(self, source: str, target: str) -> Category:
         """Make everything labeled `source` read as `target`; no revision is rewritten.

@@ -73,6 +73,17 @@ def of_json(text: str) -> Any:
     return json.loads(text)
 
 
+def extras_to_text(extras: Mapping[str, Any], what: str) -> str | None:
+    """Unknown keys as a nullable column; errors as in `to_json`."""
+    return to_json(dict(extras), what) if extras else None
+
+
+def extras_of_text(text: str | None) -> dict[str, Any]:
+    """The inverse of `extras_to_text`."""
+    found: dict[str, Any] = json.loads(text) if text else {}
+    return found
+
+
 def pack(value: Any, what: str) -> bytes:
     """Compressed JSON for the large columns; errors as in `to_json`."""
     return zlib.compress(to_json(value, what).encode(), _LEVEL)

@@ -12,7 +12,7 @@ from sqlalchemy.sql import ColumnElement
 
 from data_io.atomic import file_sha256
 from data_io.errors import DataError
-from data_io.store import schema
+from data_io.store import codec, schema
 from data_io.store.codec import new_id
 from data_io.store.database import Database
 from data_io.store.records import NewImage
@@ -40,6 +40,7 @@ def _record(row: Row[Any], project: Path) -> ImageRecord:
         split=row.split,
         excluded=row.excluded,
         coco_id=row.coco_id,
+        extras=codec.extras_of_text(row.extras),
     )
 
 
@@ -153,6 +154,7 @@ class Images(Database):
             "height": int(image.height),
             "group": image.group,
             "excluded": False,
+            "extras": codec.extras_to_text(image.extras, image.path),
         }
         here[image.sha256] = (str(row["id"]), False)
         return row

@@ -32,6 +32,7 @@ categories = Table(
     Column("color", String, nullable=False),
     Column("coco_id", Integer, nullable=False, unique=True),
     Column("merged_into", String, ForeignKey("categories.id")),
+    Column("extras", String),
 )
 Index(
     "ux_categories_name",
@@ -52,6 +53,7 @@ images = Table(
     Column("group", String, nullable=False),
     Column("split", String),
     Column("excluded", Boolean, nullable=False),
+    Column("extras", String),
     UniqueConstraint("path", "sha256", name="ux_images_path_sha256"),
 )
 

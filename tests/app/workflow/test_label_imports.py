@@ -164,3 +164,31 @@ def test_compact_outlines_keep_their_budget_and_say_so(labeled, tmp_path):
     report = export_labels(labeled, tmp_path / "o.json", Options(geometry="compact")).report
     assert report.iou_min >= 0.99
     assert report.vertices_median <= 8
+
+
+def test_keypoints_and_unknown_keys_survive(store, photos, tmp_path):
+    file = coco_file(photos)
+    rows = json.loads(file.read_text())
+    rows["images"][0] |= {"license": 3, "date_captured": "2026-05-01"}
+    rows["categories"][0] |= {"keypoints": ["nose", "tail"], "skeleton": [[1, 2]]}
+    rows["annotations"][0] |= {"keypoints": [3, 3, 2, 9, 9, 1], "num_keypoints": 2, "mood": "calm"}
+    file.write_text(json.dumps(rows))
+    import_source(store, file)
+    export_labels(store, tmp_path / "out.json")
+    after = json.loads((tmp_path / "out.json").read_text())
+    assert after["images"][0]["date_captured"] == "2026-05-01"
+    assert after["categories"][0]["keypoints"] == ["nose", "tail"]
+    assert after["categories"][0]["id"] == 1
+    assert after["annotations"][0]["keypoints"] == [3, 3, 2, 9, 9, 1]
+    assert after["annotations"][0]["mood"] == "calm"
+
+
+def test_without_overlap_the_animal_on_top_keeps_the_pixels(project, animal, tmp_path):
+    image = project.images()[0].id
+    herd = [animal(2, 2, 10, 10), animal(30, 5, 4, 4), animal(8, 2, 10, 10), animal(29, 4, 6, 6)]
+    project.save_revision(image, 0, herd, full_image(48, 64), "me")
+    exported = export_labels(project, tmp_path / "o.json", Options(no_overlap=True)).report
+    assert (exported.instances, exported.iou_min) == (3, 1.0)
+    assert exported.losses == ("1 instances lie wholly under others and were left out",)
+    areas = [row["area"] for row in json.loads((tmp_path / "o.json").read_text())["annotations"]]
+    assert areas == [60, 100, 36]

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
@@ -67,6 +68,26 @@ def labeled(project: Path, animal: Callable[..., Instance]) -> ImageRecord:
 def rows(file: Path, query: str) -> list[tuple[object, ...]]:
     with closing(sqlite3.connect(file)) as connection:
         return connection.execute(query).fetchall()
+
+
+def test_a_project_of_the_first_schema_opens(project: Path) -> None:
+    project.mkdir(parents=True)
+    file = project / DATABASE_NAME
+    engine = make_engine(file, foreign_keys=False)
+    with engine.begin() as connection:
+        command.upgrade(migrate.alembic_config(connection), "0001")
+        connection.exec_driver_sql(
+            "INSERT INTO categories (id, name, color, coco_id) VALUES ('c', 'cow', '#e69f00', 4)"
+        )
+    engine.dispose()
+    with Store.open(project) as store:
+        (category,) = store.categories()
+        assert (category.name, category.coco_id, category.extras) == ("cow", 4, {})
+        assert store.add_category("cow", extras={"keypoints": ["nose"]}).extras == {
+            "keypoints": ["nose"]
+        }
+        assert store.categories()[0].extras == {"keypoints": ["nose"]}
+    assert rows(project / f"{DATABASE_NAME}.bak-0001", "SELECT name FROM categories") == [("cow",)]
 
 
 def test_an_older_database_is_copied_then_migrated(
