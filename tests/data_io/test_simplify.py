@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from data_io import geometry as geo
-from data_io.simplify import simplify
+from data_io.simplify import coarser, is_stepped, simplify, through_steps, tolerances
 from data_io.types import Part, Parts
 
 HEIGHT, WIDTH = 120, 160
@@ -78,6 +78,35 @@ def test_a_bow_tie_and_nothing_come_back_as_they_were() -> None:
     bow = (Part(np.array([[10.0, 10], [90, 90], [90, 10], [10, 90]])),)
     assert simplify(bow, HEIGHT, WIDTH, 0.5) == bow
     assert simplify((), HEIGHT, WIDTH) == ()
+
+
+def test_steps_are_led_through_their_middles_and_real_sides_kept() -> None:
+    mask = np.zeros((HEIGHT, WIDTH), bool)
+    mask[np.tril_indices(20)] = True
+    (part,) = geo.parts_of_mask(mask)
+    slope = through_steps(part).outer
+    middles = slope[(slope[:, 0] > 1) & (slope[:, 1] < 19)]
+    # Along the hypotenuse half a pixel to the right of the diagonal, as the pixels' centers demand.
+    assert len(middles) >= 30
+    assert (np.abs(middles[:, 0] - middles[:, 1] - 0.5) <= 0.01).all()
+    assert is_stepped(part)
+    assert not is_stepped(Part(slope))
+
+
+def test_holes_are_never_simplified_away() -> None:
+    square = np.array([[0.0, 0], [40, 0], [40, 40], [0, 40]])
+    polygon = shapely.Polygon(square, [square / 40 + 20])
+    for tolerance in (0.5, 3.0, 30.0):
+        found = coarser(polygon, tolerance)
+        assert found is None or len(found.holes) == 1
+
+
+def test_tolerances_grow_with_the_budget() -> None:
+    for limit, length in ((0, 10.0), (30, 300.0), (10**6, 1.0)):
+        steps = tolerances(limit, length)
+        assert list(steps) == sorted(steps, reverse=True)
+        assert 0 < steps[-1] <= steps[0] <= 4
+    assert tolerances(300, 300.0)[0] > tolerances(100, 300.0)[0]
 
 
 @given(
