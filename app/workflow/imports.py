@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -197,7 +197,7 @@ def _frames(store: Store, video: Path, fps: float, progress: Progress | None) ->
 
 def inspect_all(
     paths: Sequence[Path], limits: Roots, progress: Progress | None
-) -> Iterable[tuple[Path, ImageInfo | DataError]]:
+) -> Iterator[tuple[Path, ImageInfo | DataError]]:
     """(path, info or why it cannot be read), in order, read by several threads."""
 
     def look(path: Path) -> ImageInfo | DataError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from app.workflow.imports import (
@@ -31,6 +31,7 @@ from data_io.store import FirstRevision, Store
 from data_io.types import Category, ImageRecord, Instance, Parts, Revision
 
 AUTHOR = "import"
+_CHUNK = 1000  # images whose labels are saved while further pictures are decoded
 # Where label formats keep their images, seen from the label file or folder.
 _BESIDE = (".", "images", "JPEGImages", "leftImg8bit", "data")
 
@@ -71,18 +72,19 @@ class LabelImport:
         self._report.refused.extend(content.refused)
         self._report.repaired.extend(content.repaired)
         placed = self._place(content.images)
-        read_pictures = self._register(placed, progress)
         categories = self._categories(content.categories)
-        records = {record.path: record for record in self._store.images()}
         newest = self._store.latest_revisions()
-        fresh = []
-        for path, image in placed.items():
-            record = records.get(str(path)) if path in read_pictures else None
-            if record is not None and self._fits(record, image):
-                first = self._first(record, image, categories, newest.get(record.id))
-                fresh += [first] if first else []
-        self._store.save_first_revisions(fresh, AUTHOR)
-        self._report.instances = sum(len(one.instances) for one in fresh)
+        # Threads decode the next pictures while this one saves the labels of those before.
+        found = inspect_all(list(placed), self._limits, progress)
+        while chunk := list(islice(found, _CHUNK)):
+            records = self._register(chunk, placed)
+            fresh = []
+            for path, record in records.items():
+                if self._fits(record, placed[path]):
+                    first = self._first(record, placed[path], categories, newest.get(record.id))
+                    fresh += [first] if first else []
+            self._store.save_first_revisions(fresh, AUTHOR)
+            self._report.instances += sum(len(one.instances) for one in fresh)
         return self._report
 
     def _refuse(self, why: str, remedy: str, index: str, field: str = "") -> None:
@@ -122,11 +124,11 @@ class LabelImport:
         return None
 
     def _register(
-        self, placed: Mapping[Path, FileImage], progress: Progress | None
-    ) -> dict[Path, ImageInfo]:
-        """Add the pictures; returns those that can be read."""
+        self, chunk: Sequence[tuple[Path, ImageInfo | DataError]], placed: Mapping[Path, FileImage]
+    ) -> dict[Path, ImageRecord]:
+        """Add the pictures that can be read; returns them and those known before."""
         good: dict[Path, ImageInfo] = {}
-        for path, info in inspect_all(list(placed), self._limits, progress):
+        for path, info in chunk:
             if isinstance(info, DataError):
                 self._report.refused.append(info)
             else:
@@ -135,9 +137,11 @@ class LabelImport:
             new_image(info, self._grouping.group(path, self._root(path)), placed[path].extras)
             for path, info in good.items()
         ]
-        self._report.images = len(self._store.add_images(fresh))
-        self._report.known = len(fresh) - self._report.images
-        return good
+        added = len(self._store.add_images(fresh))
+        self._report.images += added
+        self._report.known += len(fresh) - added
+        records = {record.path: record for record in self._store.images()}
+        return {path: records[str(path)] for path in good if str(path) in records}
 
     def _root(self, path: Path) -> Path:
         return next(
@@ -207,7 +211,7 @@ class LabelImport:
     ) -> FirstRevision | None:
         """The image's first revision; None where there is nothing to say, or one already."""
         instances = [
-            replace(one, category=categories[one.category])
+            Instance(**{**vars(one), "category": categories[one.category]})
             for one in image.instances
             if one.category in categories
         ]
