@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
+from typing import Any
 
 
 class DataError(Exception):
@@ -22,6 +24,11 @@ class DataError(Exception):
         self.file, self.index, self.field = str(file), index, field
         self.why, self.remedy = why, remedy
         super().__init__(self.sentence())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Exceptions are copied between processes by their arguments, which is one text here."""
+        where = {"index": self.index, "field": self.field}
+        return partial(type(self), **where), (self.file, self.why, self.remedy)
 
     def sentence(self) -> str:
         """``file, index, field: why; remedy.``, leaving out what is empty."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +25,9 @@ Vouched = Literal["verified", "draft"]
 Progress = Callable[[int, int], None]
 FRAMES = "frames"  # folder of the project that frames of videos are written to
 FPS = 1.0  # frames a second taken from a video
-_READERS = 4  # Pillow decodes without the interpreter's lock
+_READERS = 4  # threads; Pillow decodes without the interpreter's lock
+_MANY = 1000  # pictures that are worth processes of their own
+_SLICE = 32  # pictures a process is given at once
 
 
 @dataclass
@@ -195,26 +200,43 @@ def _frames(store: Store, video: Path, fps: float, progress: Progress | None) ->
     return frames[0].parent
 
 
-def inspect_all(
-    paths: Sequence[Path], limits: Roots, progress: Progress | None
-) -> Iterator[tuple[Path, ImageInfo | DataError]]:
-    """(path, info or why it cannot be read), in order, read by several threads."""
+class Inspection:
+    """Pictures read ahead by several workers: iterate once, in a `with` block.
 
-    def look(path: Path) -> ImageInfo | DataError:
-        try:
-            limits.check(path)
-            return inspect(path)
-        except DataError as error:
-            return error
+    Yields (path, info or why it cannot be read) in the order of `paths`; `progress` is called with
+    (done, all) on the way.
+    """
 
-    pool = ThreadPoolExecutor(_READERS)
-    try:
-        for done, (path, info) in enumerate(zip(paths, pool.map(look, paths), strict=True), 1):
-            if progress is not None:
-                progress(done, len(paths))
+    def __init__(self, paths: Sequence[Path], limits: Roots, progress: Progress | None) -> None:
+        many = len(paths) >= _MANY
+        # Processes, because threads would wait for each other and for whoever takes the answers.
+        self._pool: Executor = (
+            ProcessPoolExecutor(max(1, (os.cpu_count() or 2) - 1), get_context("spawn"))
+            if many
+            else ThreadPoolExecutor(_READERS)
+        )
+        self._paths, self._progress = paths, progress
+        self._found = self._pool.map(partial(_look, limits), paths, chunksize=_SLICE if many else 1)
+
+    def __iter__(self) -> Iterator[tuple[Path, ImageInfo | DataError]]:
+        for done, (path, info) in enumerate(zip(self._paths, self._found, strict=True), 1):
+            if self._progress is not None:
+                self._progress(done, len(self._paths))
             yield path, info
-    finally:
-        pool.shutdown(cancel_futures=True)
+
+    def __enter__(self) -> Inspection:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+
+def _look(limits: Roots, path: Path) -> ImageInfo | DataError:
+    try:
+        limits.check(path)
+        return inspect(path)
+    except DataError as error:
+        return error
 
 
 def _import_folder(
@@ -226,11 +248,12 @@ def _import_folder(
         raise DataError(source, "holds no image", f"use {', '.join(sorted(EXTENSIONS))} files")
     report = Imported()
     fresh = []
-    for path, info in inspect_all(paths, limits, progress):
-        if isinstance(info, DataError):
-            report.refused.append(info)
-        else:
-            fresh.append(new_image(info, grouping.group(path, root)))
+    with Inspection(paths, limits, progress) as inspection:
+        for path, info in inspection:
+            if isinstance(info, DataError):
+                report.refused.append(info)
+            else:
+                fresh.append(new_image(info, grouping.group(path, root)))
     report.images = len(store.add_images(fresh))
     report.known = len(fresh) - report.images
     return report

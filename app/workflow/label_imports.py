@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 
 from app.workflow.imports import (
     Grouping,
     Imported,
+    Inspection,
     Progress,
     Roots,
     Vouched,
-    inspect_all,
     new_image,
 )
 from data_io.errors import DataError
@@ -51,7 +52,7 @@ class LabelImport:
     ) -> None:
         self._store, self._source = store, source
         self._folders = _folders(source) if images is None else [images]
-        self._pictures = PicturesInFolders(self._folders)
+        self._ahead: Inspection | None = None
         self._grouping, self._vouched = grouping, vouched
         self._rename, self._limits = rename, limits
         self._report = Imported()
@@ -61,22 +62,35 @@ class LabelImport:
         read = FORMATS[format].read
         assert read is not None
         self._limits.check(self._source)
-        content = read(self._source, self._pictures)
-        gc.freeze()  # what was read stays to the end: the collector need not walk it again
-        try:
-            return self._take(content, progress)
-        finally:
-            gc.unfreeze()
+        with ExitStack() as stack:
 
-    def _take(self, content: LabelFile, progress: Progress | None) -> Imported:
+            def look(names: Sequence[str]) -> None:
+                found = (self._find(name) for name in names)
+                paths = list(dict.fromkeys(path for path in found if path is not None))
+                self._ahead = stack.enter_context(Inspection(paths, self._limits, progress))
+
+            content = read(self._source, PicturesInFolders(self._folders, look))
+            gc.freeze()  # what was read stays to the end: the collector need not walk it again
+            stack.callback(gc.unfreeze)
+            placed = self._place(content.images)
+            ahead = self._ahead or stack.enter_context(
+                Inspection(list(placed), self._limits, progress)
+            )
+            self._take(content, placed, (one for one in ahead if one[0] in placed))
+        return self._report
+
+    def _take(
+        self,
+        content: LabelFile,
+        placed: Mapping[Path, FileImage],
+        inspected: Iterator[tuple[Path, ImageInfo | DataError]],
+    ) -> None:
         self._report.refused.extend(content.refused)
         self._report.repaired.extend(content.repaired)
-        placed = self._place(content.images)
         categories = self._categories(content.categories)
         newest = self._store.latest_revisions()
-        # Threads decode the next pictures while this one saves the labels of those before.
-        found = inspect_all(list(placed), self._limits, progress)
-        while chunk := list(islice(found, _CHUNK)):
+        # The next pictures are read while the labels of those before are saved.
+        while chunk := list(islice(inspected, _CHUNK)):
             records = self._register(chunk, placed)
             fresh = []
             for path, record in records.items():
@@ -85,7 +99,6 @@ class LabelImport:
                     fresh += [first] if first else []
             self._store.save_first_revisions(fresh, AUTHOR)
             self._report.instances += sum(len(one.instances) for one in fresh)
-        return self._report
 
     def _refuse(self, why: str, remedy: str, index: str, field: str = "") -> None:
         self._report.refused.append(DataError(self._source, why, remedy, index=index, field=field))

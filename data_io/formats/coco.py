@@ -62,7 +62,7 @@ def read_coco(source: str | Path, pictures: Pictures | None = None) -> LabelFile
 
     Args:
         source: the file.
-        pictures: not needed, the file says names and sizes.
+        pictures: told early which pictures the file is about; it says names and sizes itself.
 
     Raises:
         DataError: not readable, broken JSON, or without the lists of a COCO file.
@@ -71,13 +71,13 @@ def read_coco(source: str | Path, pictures: Pictures | None = None) -> LabelFile
     collects = gc.isenabled()
     gc.disable()
     try:
-        return _read(Path(source))
+        return _read(Path(source), pictures)
     finally:
         if collects:
             gc.enable()
 
 
-def _read(path: Path) -> LabelFile:
+def _read(path: Path, pictures: Pictures | None) -> LabelFile:
     tree = _load(path)
     found = _Found()
 
@@ -91,6 +91,8 @@ def _read(path: Path) -> LabelFile:
 
     categories = _unique(rows("categories", "category"), _category, found.refused)
     images = _images(rows("images", "image"), found.refused)
+    if pictures is not None:
+        pictures.expect([image.file_name for image in images.values()])
     entries = list(rows("annotations", "annotation"))
     outlines = simple_outlines([entry.keys.get("segmentation") for entry in entries])
     read: list[tuple[Entry, int, Instance]] = []

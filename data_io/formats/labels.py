@@ -108,6 +108,10 @@ class Pictures(Protocol):
         """
         ...
 
+    def expect(self, names: Sequence[str]) -> None:
+        """The reader will speak of these pictures: they can be looked at while it reads on."""
+        ...
+
 
 Reader = Callable[[Path, Pictures], LabelFile]
 
@@ -130,8 +134,10 @@ def possible_size(width: int, height: int) -> bool:
 class PicturesInFolders:
     """Pictures in the first of some folders that has them."""
 
-    def __init__(self, folders: Sequence[Path]) -> None:
-        self._folders = folders
+    def __init__(
+        self, folders: Sequence[Path], expect: Callable[[Sequence[str]], None] = lambda names: None
+    ) -> None:
+        self._folders, self.expect = folders, expect
         self._stems: dict[str, list[tuple[Path, str]]] | None = None
 
     def find(self, name: str) -> Picture | None:
@@ -222,6 +228,9 @@ class _PicturesOfExport:
 
     def find(self, name: str) -> Picture | None:
         return self._found.get(name)
+
+    def expect(self, names: Sequence[str]) -> None:
+        pass
 
 
 @dataclass(frozen=True, eq=False)

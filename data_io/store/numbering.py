@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection, select
-from sqlalchemy.dialects.sqlite import insert
 
 from data_io.errors import DataError
 from data_io.geometry import validate_parts
@@ -14,14 +13,15 @@ from data_io.store.database import Database
 from data_io.types import Instance
 
 _table = schema.annotation_numbers
+_NUMBER = f"INSERT INTO {_table.name} (instance) VALUES (?) ON CONFLICT DO NOTHING"
 _CHUNK = 500  # bound parameters a statement may carry; SQLite's oldest limit is 999
 
 
 def number_instances(connection: Connection, ids: Iterable[str]) -> None:
     """Give every instance id that has none the next annotation number."""
-    rows = [{"instance": id} for id in dict.fromkeys(ids)]
-    if rows:
-        connection.execute(insert(_table).on_conflict_do_nothing(), rows)
+    rows = [(id,) for id in dict.fromkeys(ids)]
+    if rows:  # imports bring hundreds of thousands: straight to the driver
+        connection.exec_driver_sql(_NUMBER, rows)
 
 
 def check_instances(instances: Sequence[Instance], what: str) -> None:

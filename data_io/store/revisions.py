@@ -169,13 +169,13 @@ class Revisions(Database):
             used = {one.category for first in chunk for one in first.instances}
             require_categories(connection, used, "import")
             time = codec.time_to_text(codec.now())
-            for first, row in zip(chunk, rows, strict=True):
-                current = _newest(connection, first.image)
-                if current:
-                    raise ConflictError(first.image, 0, current)
-                row |= {"number": 1, "parent": None, "author": author, "proposal": None}
-                row |= {"rejected": "[]", "time": time}
-            connection.execute(insert(_table), rows)
+            saved = select(_table.c.image, func.max(_table.c.number)).group_by(_table.c.image)
+            there = saved.where(_table.c.image.in_([first.image for first in chunk]))
+            for image, current in connection.execute(there):
+                raise ConflictError(image, 0, current)
+            same = {"number": 1, "parent": None, "author": author, "proposal": None}
+            same |= {"rejected": "[]", "time": time}
+            connection.execute(insert(_table), [row | same for row in rows])
             number_instances(connection, (one.id for f in chunk for one in f.instances))
 
     @staticmethod

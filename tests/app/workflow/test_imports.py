@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app.workflow import imports
 from app.workflow.imports import import_source
 from data_io.errors import DataError
 from data_io.geometry import area_of_rle, rle_of_parts
@@ -221,3 +222,12 @@ def test_frames_of_a_video_are_images_of_one_group(store, tmp_path):
     assert all(record.path.startswith(str(store.project)) for record in records)
     assert [record.path for record in records] == sorted(record.path for record in records)
     assert import_source(store, film, fps=5).known == 10
+
+
+def test_many_pictures_are_read_by_processes_and_faults_come_back_whole(store, photos, monkeypatch):
+    monkeypatch.setattr(imports, "_MANY", 3)
+    photos.joinpath("empty.png").touch()
+    report = import_source(store, photos)
+    assert report.images == 4
+    (error,) = report.refused
+    assert error.sentence().endswith("empty.png: the file is empty; copy it again from its source.")

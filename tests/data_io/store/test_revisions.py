@@ -10,7 +10,7 @@ import pytest
 
 from data_io.errors import ConflictError, DataError
 from data_io.geometry import full_image
-from data_io.store import Store
+from data_io.store import FirstRevision, NewImage, Store
 from data_io.store.revisions import verified_state
 from data_io.types import Category, ImageRecord, Instance, Part, Parts, Proposal, ReviewRegion
 
@@ -180,3 +180,23 @@ def test_a_training_view_holds_all_of_one_moment(
     assert categories == [cow]
     assert images == store.images(include_excluded=True)
     assert set(revisions) == {image.id}
+
+
+def test_first_revisions_of_many_images_come_whole_or_not_at_all(
+    store: Store, cow: Category, animal: Callable[..., Instance]
+) -> None:
+    images = store.add_images([NewImage(f"{k}.jpg", 64, 48, str(k), "north") for k in range(3)])
+    frame = full_image(48, 64)
+    batch = [FirstRevision(one.id, [animal(f"a{one.id}", cow)], frame) for one in images]
+    store.save_revision(images[2].id, 0, [], (), "me")
+    with pytest.raises(ConflictError):
+        store.save_first_revisions(batch, "import")
+    assert [store.revision_numbers(one.id) for one in images] == [[], [], [1]]
+    store.save_first_revisions(batch[:2], "import")
+    revision = store.revision(images[0].id)
+    assert revision is not None
+    assert (revision.number, revision.parent, revision.author) == (1, None, "import")
+    assert store.image_states()[images[0].id].verified == "whole"
+    assert list(store.annotation_ids([f"a{one.id}" for one in images[:2]]).values()) == [1, 2]
+    with pytest.raises(DataError, match="ghost"):
+        store.save_first_revisions([FirstRevision("ghost", [], ())], "import")
