@@ -208,7 +208,7 @@ def repair(parts: Parts, height: int, width: int) -> tuple[Parts, bool]:
     Raises:
         DataError: as `geometry.rle_of_parts`.
     """
-    if not invalid([parts]):
+    if all(_is_valid(part) for part in parts):
         return parts, False
     before = geo.rle_of_parts(parts, height, width)
     try:
@@ -252,8 +252,14 @@ def _is_ring(ring: Ring) -> bool:
     return shaped and bool(np.isfinite(ring).all())
 
 
+def _is_valid(part: Part) -> bool:
+    """As `invalid`, which is slower for one part and faster for many."""
+    rings = all(_is_ring(ring) for ring in (part.outer, *part.holes))
+    return rings and bool(shapely.Polygon(part.outer, part.holes).is_valid)
+
+
 def _repaired(part: Part) -> Parts:
-    return (part,) if not invalid([(part,)]) else _parts(_polygon(part))
+    return (part,) if _is_valid(part) else _parts(_polygon(part))
 
 
 # --- shapely --------------------------------------------------------------------------------------

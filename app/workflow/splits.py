@@ -44,8 +44,7 @@ def split_project(
         again: draw anew although val or test have images.
 
     Returns:
-        The answer of the split command. `animals` holds mean, least, median and most animals of
-        the labeled images of each part, and is empty for a part without any.
+        The answer of the split command; `animals` holds mean, least, median and most of a part.
 
     Raises:
         DataError: there are val or test images and `again` is False, or the images cannot be
@@ -76,14 +75,21 @@ def split_project(
     except OSError as error:
         raise StoreError(disk_sentence(folder, error)) from error
     return {
-        **{part: len(found) for part, found in members.items()},
+        **_counts(members),
         "unused": sum(part == "gap" for part in drawn.splits.values()),
         "by": by,
         "seed": seed,
-        "labeled": {part: len(_animals(found)) for part, found in members.items()},
-        "animals": {part: _summary(_animals(found)) for part, found in members.items()},
         "warnings": [*drawn.warnings, *_drafts(states, records), *losses],
         "files": [f"{FOLDER}/{name}" for name in files],
+    }
+
+
+def _counts(members: Mapping[Split, Sequence[SplitImage]]) -> dict[str, Any]:
+    """Images of each part, how many of them are labeled, and how many animals those show."""
+    return {
+        **{part: len(found) for part, found in members.items()},
+        "labeled": {part: len(_animals(found)) for part, found in members.items()},
+        "animals": {part: _summary(_animals(found)) for part, found in members.items()},
     }
 
 

@@ -1,6 +1,6 @@
 """The categories of a Pascal VOC folder: names, indices and colors.
 
-`labelmap.txt` as CVAT writes it (https://docs.cvat.ai/docs/dataset_management/formats/format-smask/)
+`labelmap.txt` as CVAT writes it (https://docs.cvat.ai/docs/dataset_management/formats/)
 has a line ``name:r,g,b:parts:actions`` for each category; `classes.txt` a name a line;
 `classes.json` ``{"0": "name", ...}``, a list, or such a thing under the key `classes`.
 """

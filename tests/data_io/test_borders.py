@@ -70,6 +70,18 @@ def test_a_crowd_keeps_its_common_borders(seed: int, ground: float) -> None:
     assert sum(map(vertex_count, result)) < 0.35 * sum(map(vertex_count, regions))
 
 
+@pytest.mark.parametrize(("seed", "animals"), [(12, 6), (20, 6), (4, 10), (7, 16)])
+def test_a_piece_whose_neighbors_spend_its_budget_gets_finer_borders(
+    seed: int, animals: int
+) -> None:
+    regions = regions_of(herd(seed, animals, 0.0))
+    result = compact_together(regions, HEIGHT, WIDTH)
+    for before, after in zip(regions, result, strict=True):
+        for part, compacted in zip(before, after, strict=True):
+            rasters = [geo.rle_of_parts((one,), HEIGHT, WIDTH) for one in (part, compacted)]
+            assert geo.rle_iou(*rasters) >= 0.99
+
+
 def test_neighbors_have_the_same_vertices_along_their_border() -> None:
     ys, xs = np.mgrid[:HEIGHT, :WIDTH] + 0.5
     disc = (xs - 80) ** 2 + (ys - 60) ** 2 < 50**2

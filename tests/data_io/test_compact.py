@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as npst
 
 from data_io import geometry as geo
 from data_io.compact import Outline, Truth, compact, fewest
+from data_io.shapes import band_of_mask
 from data_io.simplify import Ground, simplify, vertex_count
 from data_io.types import Part, Parts
 
@@ -99,6 +100,15 @@ def test_blobs_with_holes_keep_the_budget_with_few_vertices(seed: int) -> None:
 def test_again_keeps_the_budget_against_its_own_input(seed: int) -> None:
     once = compact(geo.parts_of_mask(blobs(seed)), HEIGHT, WIDTH)
     assert_kept(once, compact(once, HEIGHT, WIDTH), 0.99)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_part_keeps_its_boundary_iou(seed: int) -> None:
+    distance = round(0.02 * np.hypot(HEIGHT, WIDTH))
+    for part in geo.parts_of_mask(blobs(seed)):
+        result = compact((part,), HEIGHT, WIDTH)
+        one, other = (band_of_mask(mask_of(parts), distance) for parts in ((part,), result))
+        assert (one & other).sum() >= 0.985 * (one | other).sum()
 
 
 def test_the_contour_keeps_a_budget_of_its_own() -> None:

@@ -202,7 +202,17 @@ def test_run_lengths_where_they_are_asked_for(tmp_path: Path) -> None:
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
 
 
-@pytest.mark.parametrize("name", ["cattle_drone_yak", "cattle_barn_topdown", "coco_small"])
+REAL = (
+    "cattle_drone_yak",
+    "cattle_barn_topdown",
+    "cattle_pasture_holstein",
+    "coco_small",
+    "davis_animals",
+    "msrc_v2",
+)
+
+
+@pytest.mark.parametrize("name", REAL)
 def test_real_files_go_through_unchanged(tmp_path: Path, name: str) -> None:
     source = SHARED / name / "annotations.json"
     if not source.is_file():
@@ -220,7 +230,7 @@ def test_real_files_go_through_unchanged(tmp_path: Path, name: str) -> None:
             ),
             [(next(ids), item) for item in image.instances],
         )
-        for image in file.images[:60]
+        for image in file.images
     ]
     target = tmp_path / "out.json"
     assert save(target, images, categories).iou_min == 1.0
