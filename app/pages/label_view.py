@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from app.jobs import ACTIVE
 from app.pages.words import (
     age,
     button,
@@ -37,14 +38,7 @@ def waiting(store: Store) -> int:
 def _model(store: Store) -> str:
     version = store.promoted()
     if version is None:
-        verified, _ = pool(store)
-        advice = (
-            "Outline every animal, then accept the image. Two or three images are enough for a"
-            " first training."
-            if verified < 2
-            else f"{plural(verified, 'image')} verified: train the first model now."
-        )
-        body = f"<p>No model yet. {text(advice)}</p>"
+        body = f"<p>No model yet. {text(_advice(store))}</p>"
     else:
         body = (
             f'<p>Version <code title="{text(version.id)}">{text(short(version.id))}</code>,'
@@ -52,6 +46,19 @@ def _model(store: Store) -> str:
         )
     link = button("train", "", "Go to training")
     return f'<section class="hm-side"><h3>Model</h3>{body}{link}</section>'
+
+
+def _advice(store: Store) -> str:
+    """What brings the first model."""
+    if any(job.state in ACTIVE for job in store.jobs("train")):
+        return "The first training is running; proposals appear when it is done."
+    verified, _ = pool(store)
+    if verified < 2:
+        return (
+            "Outline every animal, then accept the image. Two or three images are enough for a"
+            " first training."
+        )
+    return f"{plural(verified, 'image')} verified: train the first model now."
 
 
 def _queue(image: str | None, queue: Sequence[Item], total: int) -> str:

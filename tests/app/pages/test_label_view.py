@@ -25,3 +25,10 @@ def test_only_what_a_training_takes_is_counted(store: Store) -> None:
     store.set_excluded(one, True)
     store.set_split(two, "test")
     assert "Two or three images are enough" in label_view.side(store, None, [])
+
+
+def test_a_running_training_is_not_advised_again(store: Store) -> None:
+    for record in store.images():
+        store.save_revision(record.id, 0, [], full_image(48, 64), "me")
+    store.create_job("train", {})
+    assert "The first training is running" in label_view.side(store, None, [])
