@@ -3,8 +3,9 @@
 10,000 images of 960 x 540 with 20 outlines of 34 vertices each go into an empty project and out
 again through the command line, each command a process of its own. Images are hard links to 20
 synthetic pictures, so the disk's cache is warm; every one is decoded and hashed all the same.
-Beside them, in the same run: pycocotools reading the same file and rasterizing every outline, and
-the exact outline of masks beside `cv2.findContours` on the same crops. Prints one JSON object.
+Beside them, in the same run: pycocotools reading the same file and rasterizing every outline,
+supervision reading it (where `make interop` has set up an environment for it), and the exact
+outline of masks beside `cv2.findContours` on the same crops. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "import": command("import", folder / "project", file, "--images", folder / "images"),
             "export": command("export", folder / "project", folder / "out.json"),
             "pycocotools_read_and_rasterize_seconds": pycocotools_seconds(file),
+            "supervision_read_seconds": supervision_seconds(file, folder / "images"),
             "outlines_of_masks": outlines_of_masks(options.seed),
             **provenance(options.seed),
         }
@@ -123,6 +125,21 @@ def pycocotools_seconds(file: Path) -> float:
     for row in reader.dataset["annotations"]:
         reader.annToRLE(row)
     return round(time.perf_counter() - began, 2)
+
+
+def supervision_seconds(file: Path, images: Path) -> float | None:
+    """Reading the file with supervision, masks included; None without its environment."""
+    python = ROOT / ".venv-interop" / "bin" / "python"
+    if not python.exists():
+        return None
+    code = (
+        "import sys, time, supervision as sv; began = time.perf_counter();"
+        "sv.DetectionDataset.from_coco(sys.argv[2], sys.argv[1]);"
+        "print(time.perf_counter() - began)"
+    )
+    command = [str(python), "-W", "ignore", "-c", code, str(file), str(images)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return round(float(done.stdout.split()[-1]), 2)
 
 
 def outlines_of_masks(seed: int, count: int = 300, rounds: int = 7) -> dict[str, float]:

@@ -44,12 +44,7 @@ def parts_of_mask(mask: NDArray[Any], x0: int = 0, y0: int = 0) -> Parts:
 
 
 def _parts(padded: NDArray[np.uint8], origin: Ring) -> Parts:
-    upright = padded[:, :-1] ^ padded[:, 1:]  # edges between a pixel and the next one in its row
-    saddles = upright[:-1] & upright[1:] & (padded[:-1, :-1] ^ padded[1:, :-1])
-    if cv2.countNonZero(saddles):
-        x, y, mate = _corners(padded, _pieces(padded))
-    else:
-        x, y, mate = _plain_corners(upright[:-1] ^ upright[1:])
+    x, y, mate = _found_corners(padded)
     left = np.arange(0, len(x), 2)  # the corners 2i and 2i + 1 are the ends of horizontal edge i
     below = padded[y[left] + 1, x[left] + 1] != 0  # the animal lies below this edge
     tail, head = left + ~below, left + below
@@ -61,6 +56,17 @@ def _parts(padded: NDArray[np.uint8], origin: Ring) -> Parts:
     return _grouped(rings, [bool(below[edge]) for edge in first], padded, (x, y, left[first]))
 
 
+def _found_corners(padded: NDArray[np.uint8]) -> tuple[Index, Index, Index]:
+    """See `_corners`."""
+    upright = padded[:, :-1] ^ padded[:, 1:]  # edges between a pixel and the next one in its row
+    saddles = padded[:-1, :-1] ^ padded[1:, :-1]
+    saddles &= upright[:-1]
+    saddles &= upright[1:]
+    if cv2.countNonZero(saddles):
+        return _corners(padded, _pieces(padded))
+    return _plain_corners(upright[:-1] ^ upright[1:])
+
+
 def _grouped(
     rings: list[Ring],
     outer: list[bool],
@@ -68,8 +74,8 @@ def _grouped(
     corner: tuple[Index, Index, Index],
 ) -> Parts:
     """Each outer ring with its holes; `corner` holds x, y and which are the rings' first ones."""
-    if len(rings) == 1:
-        return (Part(rings[0]),)
+    if all(outer):
+        return tuple(Part(ring) for ring in rings)
     x, y, places = corner
     if sum(outer) == 1:
         piece = [0] * len(rings)
