@@ -30,6 +30,8 @@ def run(
     """List the images, excluded and missing ones too; relink a moved folder, exclude, include."""
     if both := set(exclude or ()) & set(include or ()):
         raise typer.BadParameter(f"image {min(both)} cannot be both excluded and included")
+    if relink and any(str(folder).startswith("-") for folder in relink):
+        raise typer.BadParameter("--relink takes two folders, OLD and NEW")
     with open_project(project) as store:
         moved = images.relink(store, *relink) if relink else 0
         images.set_excluded(store, exclude or (), True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -20,8 +22,11 @@ from app.cli.common import (
     say_refused,
     tell,
 )
-from app.workflow.imports import FPS, Imported, import_source
+from app.workflow.imports import FPS, FRAMES, Imported, import_source
+from data_io.errors import DataError, StoreError
 from data_io.formats.registry import SOURCES
+from data_io.store import Store
+from data_io.store.database import DATABASE_NAME
 
 Format = Enum("Format", {name: name for name in ("auto", *SOURCES)}, type=str)  # type: ignore[misc]
 _DEFAULT = Format("auto")
@@ -38,12 +43,13 @@ class Vouched(str, Enum):
 def run(
     project: Project,
     source: Annotated[
-        Path, typer.Argument(help="A folder of photos, a photo, a video, or labels.")
+        Path,
+        typer.Argument(help="A folder of photos, a photo, a video, or labels.", readable=False),
     ],
     format: Annotated[Format, typer.Option(help="What the source is.")] = _DEFAULT,
     images: Annotated[Path | None, typer.Option(help="Folder of the labels' images.")] = None,
     fps: Annotated[
-        float, typer.Option(min=0, help="Frames a second from a video; 0 = every frame.")
+        float, typer.Option(min=0, max=1000, help="Frames a second from a video; 0 = every frame.")
     ] = FPS,
     group_by: Annotated[
         str, typer.Option(help="folder, none, or regex:PATTERN on the path.")
@@ -59,7 +65,7 @@ def run(
 ) -> None:
     """Import photos, videos or labels; importing the same again adds nothing."""
     names = _renamed(rename or [])
-    with open_project(project, create=True) as store:
+    with _kept_if_useful(project), open_project(project, create=True) as store:
         report = import_source(
             store,
             source,
@@ -71,20 +77,43 @@ def run(
             rename=names,
             progress=counter("images read"),
         )
-    answer = report.as_dict()
-    if not as_json:
-        say_refused(answer["refused"])
-        _say_repaired(report)
-    if not report.useful:
-        first = report.refused[0].sentence() if report.refused else f"{source} lists no image."
-        raise Failed(f"nothing was imported: {first}", answer)
-    tell(
-        answer,
-        as_json,
-        f"{report.images} images and {report.instances} instances imported,"
-        f" {report.known} images were there already, {len(report.repaired)} entries repaired,"
-        f" {len(report.refused)} refused",
-    )
+        answer = report.as_dict()
+        if not as_json:
+            say_refused(answer["refused"])
+            _say_repaired(report)
+        if not report.useful:
+            first = report.refused[0].sentence() if report.refused else f"{source} lists no image."
+            raise Failed(f"nothing was imported: {first}", answer)
+        tell(
+            answer,
+            as_json,
+            f"{report.images} images and {report.instances} instances imported,"
+            f" {report.known} images were there already, {len(report.repaired)} entries repaired,"
+            f" {len(report.refused)} refused",
+        )
+
+
+@contextmanager
+def _kept_if_useful(project: Path) -> Iterator[None]:
+    """Remove a project that this command made when nothing was imported into it."""
+    folder = project.expanduser()
+    fresh = not folder.exists()
+    try:
+        yield
+    except (DataError, Failed):
+        if fresh and _is_empty(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _is_empty(project: Path) -> bool:
+    if project.joinpath(FRAMES).exists():  # of a video that broke off
+        return False
+    try:
+        with Store.open(project) as store:
+            return not store.images(include_excluded=True)
+    except (DataError, StoreError):
+        return not project.joinpath(DATABASE_NAME).exists()
 
 
 def _renamed(pairs: Sequence[str]) -> dict[str, str]:

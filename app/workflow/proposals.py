@@ -97,9 +97,10 @@ def _propose_missing(run: Run) -> dict[str, Any]:
         if predictor is None:
             predictor = _load(run.store, version)
             loaded = time.monotonic()
+        total = done + len(todo)
         for record in todo:
             run.check()
-            run.progress = _progress(done, done + len(todo), loaded)
+            run.progress = _progress(done, total, loaded)
             try:
                 propose(run.store, predictor, version, record)
             except DataError as error:  # an image that is gone must not keep the others waiting

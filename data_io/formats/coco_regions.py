@@ -165,30 +165,11 @@ def untangled(
             yield number, instance
             continue
         size = images[number].height, images[number].width
-        parts = mended(instance.parts, geo.rle_of_parts(instance.parts, *size))
-        if not _same_area(instance.parts, parts):
+        parts, crossed = mended(instance.parts, geo.rle_of_parts(instance.parts, *size))
+        if crossed:
             why, done = "the outline crosses itself", "it was drawn anew around the same pixels"
             found.repair(entry, why, done, "segmentation")
-        elif not any(part.holes for part in parts):
-            parts = instance.parts
         yield number, replace(instance, parts=parts)
-
-
-def _same_area(slit: Parts, drawn: Parts) -> bool:
-    """Whether rings only touched themselves, which is how they hold holes."""
-    areas = [
-        sum(abs(_signed_area(part.outer)) for part in slit),
-        sum(
-            abs(_signed_area(part.outer)) - sum(abs(_signed_area(hole)) for hole in part.holes)
-            for part in drawn
-        ),
-    ]
-    return abs(areas[0] - areas[1]) <= 1e-6 * max(1.0, *areas)
-
-
-def _signed_area(ring: Ring) -> float:
-    x, y = ring[:, 0] - ring[0, 0], ring[:, 1] - ring[0, 1]
-    return float(x[:-1] @ y[1:] - x[1:] @ y[:-1]) / 2
 
 
 def _compare_claims(entry: Entry, rle: geo.Rle, found: Found) -> None:

@@ -5,6 +5,7 @@ Whatever goes wrong before the last step, a kill included, leaves an older expor
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import os
 import uuid
@@ -24,6 +25,7 @@ from data_io.formats.labels import Export, Reader, Writer
 from data_io.types import ImageRecord, Instance
 
 Rasters = dict[str, list[geo.Rle]]
+MARK = ".herdmark-export"  # file in every exported folder: only such a one is ever replaced
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,8 @@ def write_labels(
         found = _read_back(format, draft, export)
         _compare(path, written.expected, found)
         digest = _digest(draft)
+        if format.is_folder:
+            (draft / MARK).write_text(f"{format.title}, exported by Herdmark\n", encoding="utf-8")
     least, mean = _fidelity(export, found, stored)
     outlines = [one for image in export.images for _, one in image.instances]
     sizes = [_vertices(one) for one in outlines] or [0]
@@ -158,7 +162,10 @@ def common_folder(files: Sequence[Path]) -> Path | None:
 
 
 def check_target(path: Path, format: Format) -> None:
-    """Refuse a folder where a file goes, and the other way round.
+    """Refuse what an export must not replace.
+
+    A folder is replaced only when it is empty or an earlier export, which carries a mark; a file
+    only when it is a plain one that holds labels by the look of it.
 
     Raises:
         DataError: what to name instead.
@@ -167,6 +174,21 @@ def check_target(path: Path, format: Format) -> None:
         raise DataError(path, f"{format.title} is a folder and this is a file", "name a folder")
     if not format.is_folder and path.is_dir():
         raise DataError(path, f"{format.title} is a file and this is a folder", "name a file in it")
+    if path.is_dir() and any(path.iterdir()) and not path.joinpath(MARK).is_file():
+        why = "the folder holds something else than an earlier export, which would be lost"
+        raise DataError(path, why, "name a new or an empty folder")
+    if not format.is_folder and path.exists() and not _looks_like_labels(path):
+        why = "there is a file that is no label file, which would be lost"
+        raise DataError(path, why, "name another file")
+
+
+def _looks_like_labels(path: Path) -> bool:
+    """Whether a file is a plain one, and empty or begun like JSON or XML."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        head = file.read(64).removeprefix(codecs.BOM_UTF8).lstrip()
+    return not head or head[:1] in b"{[<"
 
 
 def _check(path: Path, export: Export) -> None:

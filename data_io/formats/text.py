@@ -232,24 +232,50 @@ def drawn_region(
         raise entry.refuse("the outline covers no pixel", "draw it larger", "points")
     if not shapes.invalid([parts]):
         return parts
-    if not slits:
+    drawn, crossed = mended(parts, rle, apart=slits)
+    if crossed and not slits:
         done = "it was drawn anew around the same pixels"
         found.repair(entry, "the outline crosses itself", done, "points")
-    return mended(parts, rle)
+    return drawn
 
 
-def mended(parts: Parts, rle: geo.Rle) -> Parts:
-    """A region without holes whose rings cross themselves, drawn anew around the same pixels.
+def mended(parts: Parts, rle: geo.Rle, apart: bool = False) -> tuple[Parts, bool]:
+    """A region without holes whose rings cross or touch themselves, around the same pixels.
+
+    Rings that only touch themselves, on a spike or a slit, stay as they are unless they hold holes.
 
     Args:
         parts: the region.
         rle: its raster, not empty.
+        apart: also take pieces apart that hang on bridges.
+
+    Returns:
+        the region, and whether a ring crossed itself.
     """
     few = all(
         len(part.outer) <= _MAX_MENDED and _contacts(part.outer) <= _MAX_CONTACTS for part in parts
     )
     drawn = shapes.repair(parts, *rle["size"])[0] if few else ()
-    return drawn if is_drawable(drawn) else geo.parts_of_rle(rle)
+    if not is_drawable(drawn):
+        return geo.parts_of_rle(rle), True
+    if not _same_area(parts, drawn):
+        return drawn, True
+    return (drawn if apart or any(part.holes for part in drawn) else parts), False
+
+
+def _same_area(touching: Parts, drawn: Parts) -> bool:
+    """Whether rings only touched themselves: their area is what they enclose."""
+    one = sum(abs(_signed_area(part.outer)) for part in touching)
+    other = sum(
+        abs(_signed_area(part.outer)) - sum(abs(_signed_area(hole)) for hole in part.holes)
+        for part in drawn
+    )
+    return abs(one - other) <= 1e-6 * max(1.0, one, other)
+
+
+def _signed_area(ring: Ring) -> float:
+    x, y = ring[:, 0] - ring[0, 0], ring[:, 1] - ring[0, 1]
+    return float(x[:-1] @ y[1:] - x[1:] @ y[:-1]) / 2
 
 
 def _contacts(ring: Ring) -> int:

@@ -222,3 +222,30 @@ def test_the_door_opens():
     assert done.returncode == 0
     for name in ("serve", "import", "export", "train", "propose", "queue", "evaluate", "doctor"):
         assert f"  {name} " in done.stdout
+
+
+def test_a_failed_import_leaves_no_new_project_behind(herdmark, photos, tmp_path):
+    project = tmp_path / "new"
+    empty = tmp_path / "empty.json"
+    empty.write_text('{"images": [], "annotations": [], "categories": []}')
+    assert herdmark("import", project, tmp_path / "missing")[0] == 1
+    assert not project.exists()
+    assert herdmark("import", project, empty)[0] == 1
+    assert not project.exists()
+    assert herdmark("import", project, photos)[0] == 0
+    assert herdmark("import", project, empty)[0] == 1
+    assert project.joinpath("herdmark.db").exists()
+
+
+def test_an_export_onto_the_project_is_refused(herdmark, photos, tmp_path):
+    project = tmp_path / "new"
+    herdmark("import", project, photos / "labels.json")
+    code, _, err = herdmark("export", project, project, "--format", "voc")
+    assert code == 1
+    assert "would be lost" in err
+    assert project.joinpath("herdmark.db").exists()
+
+
+def test_relink_takes_two_folders(herdmark, photos, tmp_path):
+    herdmark("import", tmp_path / "p", photos)
+    assert herdmark("images", tmp_path / "p", "--relink", "a", "--json")[0] == 2

@@ -80,11 +80,11 @@ def test_excluded_images_stay_out(labeled, tmp_path):
 
 def test_nothing_to_export_is_a_sentence_and_leaves_the_old_file(project, tmp_path):
     target = tmp_path / "labels.json"
-    target.write_text("old")
+    target.write_text("{}")
     with pytest.raises(DataError, match="no labels"):
         export_labels(project, target)
     with pytest.raises(DataError, match="no proposals"):
         export_labels(project, target, Options(origin="proposals"))
-    assert target.read_text() == "old"
+    assert target.read_text() == "{}"
     with pytest.raises(DataError, match="folder"):
         export_labels(project, tmp_path)

@@ -316,3 +316,13 @@ def test_a_missing_id_is_repaired_and_a_lost_annotation_noted(tmp_path: Path) ->
     assert file.images[0].complete
     content["annotations"][1]["category_id"] = 99
     assert not coco.read_coco(write(tmp_path, content)).images[0].complete
+
+
+def test_a_ring_that_only_touches_itself_stays_as_it_was_drawn(tmp_path: Path) -> None:
+    spike = [5, 5, 25, 5, 35, 5, 25, 5, 25, 25, 5, 25]
+    content = tree()
+    content["annotations"] = [annotation(1, segmentation=[spike])]
+    file = coco.read_coco(write(tmp_path, content))
+    assert file.repaired == ()
+    (item,) = file.images[0].instances
+    assert item.parts[0].outer.ravel().tolist() == spike

@@ -26,6 +26,7 @@ from data_io.types import Category, ImageRecord, Instance, Part
 COW = Category("c-cow", "cow", "#e69f00", 1)
 CALF = Category("c-calf", "calf", "#56b4e9", 2)
 HEIGHT, WIDTH = 40, 60
+OLD = '{"the": "old export"}'
 
 
 def record(number: int = 1, path: str = "/photos/a.jpg") -> ImageRecord:
@@ -150,7 +151,7 @@ def test_a_failure_leaves_the_old_file_and_no_litter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     target = tmp_path / "out.json"
-    target.write_text("the old export")
+    target.write_text(OLD)
     item = instance((box_part(1, 1, 9, 9),))
     items = [(1, item)]
     if fault == "raster":
@@ -166,7 +167,7 @@ def test_a_failure_leaves_the_old_file_and_no_litter(
         items = [(1, item), (1, copy.copy(item))]
     with pytest.raises(DataError):
         save(target, [ExportImage(record(), items)], [COW])
-    assert target.read_text() == "the old export"
+    assert target.read_text() == OLD
     assert list(tmp_path.iterdir()) == [target]
 
 

@@ -175,3 +175,30 @@ def test_unknown_categories_and_ids_used_twice_are_refused(tmp_path: Path) -> No
         export.write_labels(
             FORMATS["coco"], tmp_path / "o.json", Export([image], twice.names, twice.categories)
         )
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_what_is_no_earlier_export_is_never_replaced(tmp_path: Path, name: str) -> None:
+    target = target_of(tmp_path, name)
+    if FORMATS[name].is_folder:
+        target.mkdir()
+        (target / "photo.jpg").write_bytes(b"a photo")
+    else:
+        target.write_bytes(b"a photo")
+    before = content(target)
+    with pytest.raises(DataError, match="would be lost"):
+        export.write_labels(FORMATS[name], target, herd(2))
+    assert content(target) == before
+
+
+def test_a_device_is_never_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(DataError, match="would be lost"):
+        export.write_labels(FORMATS["coco"], pipe, herd(2))
+    assert pipe.is_fifo()
+
+
+def test_an_empty_folder_takes_an_export(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    assert export.write_labels(FORMATS["voc"], tmp_path / "out", herd(2)).instances == 1
