@@ -81,6 +81,8 @@ def run(
         if not as_json:
             say_refused(answer["refused"])
             _say_repaired(report)
+            for hint in report.hints:
+                say(f"{hint}.")
         if not report.useful:
             first = report.refused[0].sentence() if report.refused else f"{source} lists no image."
             raise Failed(f"nothing was imported: {first}", answer)

@@ -240,6 +240,7 @@ def import_state(job: Job) -> str:
         parts.append(plural(instances, "animal") + " added")
     if known:
         parts.append(f"{known:,} known already")
+    parts += job.result.get("hints", [])
     head = f'<p class="hm-hint" role="status">{text(", ".join(parts))}.</p>'
     told = refused(job.result.get("refused", [])) + repaired(job.result.get("repaired", []))
     return head + told

@@ -41,6 +41,7 @@ class Imported:
         refused: what was skipped, one sentence each.
         repaired: what was wrong and could be put right, one sentence each.
         categories: category name in the file -> name in the project.
+        hints: what a person may want to know, one sentence each.
     """
 
     images: int = 0
@@ -49,6 +50,7 @@ class Imported:
     refused: list[DataError] = field(default_factory=list)
     repaired: list[Repair] = field(default_factory=list)
     categories: dict[str, str] = field(default_factory=dict)
+    hints: list[str] = field(default_factory=list)
 
     @property
     def useful(self) -> bool:
@@ -64,6 +66,7 @@ class Imported:
             "refused": refused_rows(self.refused),
             "repaired": [one.as_dict() for one in self.repaired],
             "categories": dict(self.categories),
+            "hints": list(self.hints),
         }
 
 
@@ -116,22 +119,52 @@ def import_source(
     Raises:
         DataError: the source as a whole cannot be read; single files are listed in the answer.
     """
-    from app.workflow.label_imports import LabelImport
-
     source = Path(source).expanduser().absolute()
     limits = Roots(tuple(Path(root).resolve() for root in roots))
-    grouping = Grouping(group_by, store.images(include_excluded=True))
+    before = store.images(include_excluded=True)
+    grouping = Grouping(group_by, before)
     kind = _kind(source, format)
     if kind == "video":
         frames = _frames(store, source, fps, progress)
-        return _import_folder(store, frames, grouping, limits, progress)
-    if kind == "images":
-        return _import_folder(store, source, grouping, limits, progress)
+        report = _import_folder(store, frames, grouping, limits, progress)
+    elif kind == "images":
+        report = _import_folder(store, source, grouping, limits, progress)
+        report.hints += _labels_beside(source)
+    else:
+        report = _import_labels(
+            store, source, images, kind, grouping, vouched, rename or {}, limits, progress
+        )
+    report.hints += _copies(before, store.images(include_excluded=True))
+    return report
+
+
+def _import_labels(
+    store: Store,
+    source: Path,
+    images: Path | None,
+    kind: str,
+    grouping: Grouping,
+    vouched: Vouched,
+    rename: Mapping[str, str],
+    limits: Roots,
+    progress: Progress | None,
+) -> Imported:
+    from app.workflow.label_imports import LabelImport
+
     folder = None if images is None else Path(images).expanduser().absolute()
     if folder is not None and not folder.is_dir():
         raise DataError(folder, "there is no such folder", "give the folder of the images")
-    labels = LabelImport(store, source, folder, grouping, vouched, rename or {}, limits)
+    labels = LabelImport(store, source, folder, grouping, vouched, rename, limits)
     return labels.run(kind, progress)
+
+
+def _copies(before: Sequence[ImageRecord], after: Sequence[ImageRecord]) -> list[str]:
+    """A hint when new images hold pictures the project had under other paths."""
+    known, there = {one.sha256 for one in before}, {one.id for one in before}
+    count = sum(one.sha256 in known and one.id not in there for one in after)
+    if not count:
+        return []
+    return [f"{count} of the new images hold pictures that are in the project under other paths"]
 
 
 def run_import(run: Run) -> dict[str, Any]:
@@ -257,6 +290,15 @@ def _import_folder(
     report.images = len(store.add_images(fresh))
     report.known = len(fresh) - report.images
     return report
+
+
+def _labels_beside(folder: Path) -> list[str]:
+    """A hint where files in a folder of photos look like their labels."""
+    beside = folder.iterdir() if folder.is_dir() else ()
+    found = sorted(one.name for one in beside if one.suffix.lower() in (".json", ".xml"))
+    if not found:
+        return []
+    return [f"{', '.join(found[:3])} beside the photos may hold labels; import it to bring them"]
 
 
 def new_image(info: ImageInfo, group: str, extras: Mapping[str, Any] | None = None) -> NewImage:

@@ -30,6 +30,7 @@ def test_import_queue_and_export_answer_in_json(herdmark, photos, tmp_path):
             "refused": [],
             "repaired": [],
             "categories": {"cow": "cow"},
+            "hints": [],
         },
     )
     code, out, _ = herdmark("import", project, photos, "--json")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -231,3 +232,13 @@ def test_many_pictures_are_read_by_processes_and_faults_come_back_whole(store, p
     assert report.images == 4
     (error,) = report.refused
     assert error.sentence().endswith("empty.png: the file is empty; copy it again from its source.")
+
+
+def test_copies_and_labels_beside_photos_are_hinted_at(store, photos, tmp_path, labels):
+    assert import_source(store, photos).hints == []
+    copied = shutil.copytree(photos, tmp_path / "copied")
+    (hint,) = import_source(store, copied).hints
+    assert hint.startswith("4 of the new images")
+    labels()
+    hints = import_source(store, photos).hints
+    assert hints == ["labels.json beside the photos may hold labels; import it to bring them"]
