@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 from collections.abc import Callable
@@ -111,7 +112,7 @@ def replace_somewhere(data: st.DataObject, tree: Any) -> None:
             if not isinstance(inner, dict | list) or not inner or data.draw(st.booleans()):
                 break
             node = inner
-        node[key] = data.draw(ANYTHING)
+        node[key] = copy.deepcopy(data.draw(ANYTHING))  # some of it is shared between draws
 
 
 def dump(file: Path, tree: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -220,7 +221,7 @@ def test_hostile_values_anywhere(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     content = tree(
-        {"label": "cow", "polygon": SQUARE},
+        {"label": "cow", "polygon": copy.deepcopy(SQUARE)},  # which would change for all tests
         {"label": "out of roi", "polygon": [[0, 30], [60, 30], [60, 40], [0, 40]]},
     )
     replace_somewhere(data, content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 from pathlib import Path
@@ -225,7 +226,7 @@ def test_what_is_no_index_raises_one_sentence(tmp_path: Path, text: str) -> None
 def test_hostile_values_anywhere(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
-    content = tree()
+    content = copy.deepcopy(tree())
     replace_somewhere(data, content)
     folder = folder_of(tmp_path_factory.mktemp("masks"), content)
     found = read_or_refuse(lambda: read_masks(folder, PICTURES))
