@@ -21,7 +21,6 @@ from benchmarks.common import ROOT, percentile, provenance
 from data_io import geometry as geo
 from data_io.compact import compact
 from data_io.formats.coco import read_coco
-from data_io.shapes import crop_of_rle, window_of_rle
 from data_io.simplify import simplify, vertex_count
 from data_io.types import Parts
 from model.metrics import boundary, boundary_distance
@@ -78,8 +77,10 @@ class Figures:
 def boundary_iou(a: geo.Rle, b: geo.Rle) -> float:
     """Cheng et al. 2021 for two masks of one image, not both empty."""
     distance = boundary_distance(*a["size"])
-    window = window_of_rle(geo.rle_union([a, b]), distance + 1)
-    one, other = (boundary(np.ascontiguousarray(crop_of_rle(m, window)), distance) for m in (a, b))
+    window = geo.window_of_rle(geo.rle_union([a, b]), distance + 1)
+    one, other = (
+        boundary(np.ascontiguousarray(geo.crop_of_rle(m, window)), distance) for m in (a, b)
+    )
     return float((one & other).sum() / (one | other).sum())
 
 

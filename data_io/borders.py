@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from data_io import geometry as geo
 from data_io import shapes
 from data_io.compact import LONGEST, Outline, Truth, compact, fewest
-from data_io.shapes import crop_of_rle, window_of_rle
 from data_io.simplify import FIFTHS, Ground, Whole, edge_middles, tolerances, vertex_count
 from data_io.types import Part, Parts, Ring
 
@@ -112,10 +111,10 @@ def _adjoin(a: geo.Rle, b: geo.Rle) -> bool:
     Args:
         a, b: regions whose boxes are that near.
     """
-    windows = window_of_rle(a, _REACH), window_of_rle(b, _REACH)
+    windows = geo.window_of_rle(a, _REACH), geo.window_of_rle(b, _REACH)
     left, top = (max(ends) for ends in zip(*(window[:2] for window in windows), strict=True))
     right, bottom = (min(ends) for ends in zip(*(window[2:] for window in windows), strict=True))
-    one, other = (crop_of_rle(rle, (left, top, right, bottom)) for rle in (a, b))
+    one, other = (geo.crop_of_rle(rle, (left, top, right, bottom)) for rle in (a, b))
     side = 2 * _REACH + 1
     wide = cv2.dilate(np.ascontiguousarray(one, np.uint8), np.ones((side, side), np.uint8))
     return bool((other & (wide > 0)).any())
@@ -361,7 +360,7 @@ class _Herd:
 
 def _borders_of(rles: Sequence[geo.Rle]) -> _Borders:
     """Where the borders of pieces meet, without any arc yet."""
-    windows = [window_of_rle(rle) for rle in rles]
+    windows = [geo.window_of_rle(rle) for rle in rles]
     left, top = (min(ends) - 1 for ends in zip(*(window[:2] for window in windows), strict=True))
     right, bottom = (
         max(ends) + 1 for ends in zip(*(window[2:] for window in windows), strict=True)
@@ -369,5 +368,5 @@ def _borders_of(rles: Sequence[geo.Rle]) -> _Borders:
     labels = np.zeros((bottom - top, right - left), dtype=np.int32)
     for number, (rle, window) in enumerate(zip(rles, windows, strict=True), start=1):
         x0, y0, x1, y1 = window
-        labels[y0 - top : y1 - top, x0 - left : x1 - left][crop_of_rle(rle, window)] = number
+        labels[y0 - top : y1 - top, x0 - left : x1 - left][geo.crop_of_rle(rle, window)] = number
     return _Borders(_meeting(labels), np.array([left + 1, top + 1]))

@@ -20,7 +20,7 @@ import shapely
 from numpy.typing import NDArray
 
 from data_io import geometry as geo
-from data_io.shapes import band_of_mask, crop_of_rle, window_of_rle
+from data_io.shapes import band_of_mask
 from data_io.simplify import (
     FIFTHS,
     MARGIN,
@@ -343,8 +343,8 @@ class Truth:
         """`rle` is not empty; `budget` in (0, 1]."""
         self.rle, self.budget = rle, budget
         self.ground = Ground.of_rle(rle)
-        self._window = window_of_rle(rle, MARGIN)
-        mask = crop_of_rle(rle, self._window)
+        self._window = geo.window_of_rle(rle, MARGIN)
+        mask = geo.crop_of_rle(rle, self._window)
         self._distance = max(1, round(0.02 * math.hypot(*rle["size"])))
         self._band = band_of_mask(mask, self._distance)
         self._boundary = 1 - _BOUNDARY * (1 - budget)
@@ -358,7 +358,7 @@ class Truth:
         raster = geo.rle_of_parts((part,), *self.rle["size"])
         if geo.rle_iou(raster, self.rle) < self.budget:
             return False
-        band = band_of_mask(crop_of_rle(raster, self._window), self._distance)
+        band = band_of_mask(geo.crop_of_rle(raster, self._window), self._distance)
         either = np.count_nonzero(band | self._band)
         return bool(np.count_nonzero(band & self._band) >= self._boundary * either)
 

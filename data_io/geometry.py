@@ -28,6 +28,7 @@ __all__ = [
     "area_of_rle",
     "box_of_parts",
     "box_of_rle",
+    "crop_of_rle",
     "full_image",
     "mask_of_parts",
     "mask_of_rle",
@@ -47,6 +48,7 @@ __all__ = [
     "runs_of_rle",
     "same_raster",
     "validate_parts",
+    "window_of_rle",
 ]
 
 MAX_OUTLINE = 4e6  # pixels along one ring; pycocotools needs about 100 bytes for each of them
@@ -96,17 +98,32 @@ def mask_of_rle(rle: Rle) -> NDArray[np.bool_]:
 
 def parts_of_rle(rle: Rle) -> Parts:
     """The exact outline of an RLE (see `parts_of_mask`); decodes no more than its columns."""
-    x, y, width, height = (int(value) for value in box_of_rle(rle))
-    if not width:
+    window = window_of_rle(rle)
+    if window[0] == window[2]:
         return ()
-    rows = rle["size"][0]
+    return parts_of_mask(crop_of_rle(rle, window), *window[:2])
+
+
+def window_of_rle(rle: Rle, margin: int = 0) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of an RLE's pixels, ends exclusive, and `margin` more pixels as
+    far as the image goes.
+    """
+    height, width = rle["size"]
+    x, y, columns, rows = (int(value) for value in box_of_rle(rle))
+    right, bottom = min(width, x + columns + margin), min(height, y + rows + margin)
+    return max(0, x - margin), max(0, y - margin), right, bottom
+
+
+def crop_of_rle(rle: Rle, window: tuple[int, int, int, int]) -> NDArray[np.bool_]:
+    """(rows, columns) bool mask of a window of the image, see `window_of_rle`."""
+    left, top, right, bottom = window
+    height = rle["size"][0]
     ends = np.cumsum(runs_of_rle(rle))
-    inside = np.clip(ends - x * rows, 0, width * rows)
-    lengths = np.diff(inside, prepend=0)
-    columns = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
-    tail = np.zeros(width * rows - len(columns), dtype=np.bool_)
-    crop = np.concatenate([columns, tail]).reshape(width, rows).T[y : y + height]
-    return parts_of_mask(crop, x, y)
+    ends = np.clip(ends - left * height, 0, (right - left) * height)
+    lengths = ends - np.append(0, ends[:-1])
+    inside = np.zeros((right - left) * height, dtype=np.bool_)
+    inside[: lengths.sum()] = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
+    return inside.reshape(right - left, height)[:, top:bottom].T
 
 
 def area_of_rle(rle: Rle) -> int:

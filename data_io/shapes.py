@@ -158,28 +158,6 @@ def flatten(regions: Sequence[Parts], height: int, width: int) -> list[Parts]:
     return result
 
 
-def window_of_rle(rle: geo.Rle, margin: int = 0) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of an RLE's pixels, ends exclusive, and `margin` more pixels as
-    far as the image goes.
-    """
-    height, width = rle["size"]
-    x, y, columns, rows = (int(value) for value in geo.box_of_rle(rle))
-    right, bottom = min(width, x + columns + margin), min(height, y + rows + margin)
-    return max(0, x - margin), max(0, y - margin), right, bottom
-
-
-def crop_of_rle(rle: geo.Rle, window: tuple[int, int, int, int]) -> NDArray[np.bool_]:
-    """(rows, columns) bool mask of a window of the image, see `window_of_rle`."""
-    left, top, right, bottom = window
-    height = rle["size"][0]
-    ends = np.cumsum(geo.runs_of_rle(rle))
-    ends = np.clip(ends - left * height, 0, (right - left) * height)
-    lengths = ends - np.append(0, ends[:-1])
-    inside = np.zeros((right - left) * height, dtype=np.bool_)
-    inside[: lengths.sum()] = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
-    return inside.reshape(right - left, height)[:, top:bottom].T
-
-
 def band_of_mask(mask: NDArray[np.bool_], distance: int) -> NDArray[np.bool_]:
     """The pixels of an (H, W) mask at most `distance` (chessboard) from its contour.
 

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from data_io import geometry as geo
 from data_io.errors import DataError
-from data_io.shapes import crop_of_rle, window_of_rle
 from data_io.types import Part, Parts, Ring
 
 Whole = NDArray[np.int64]
@@ -185,8 +184,8 @@ class Ground:
     @classmethod
     def of_rle(cls, rle: geo.Rle) -> Ground:
         """The ground of a mask that is not empty."""
-        x, y, *_ = window = window_of_rle(rle, MARGIN)
-        mask = crop_of_rle(rle, window)
+        x, y, *_ = window = geo.window_of_rle(rle, MARGIN)
+        mask = geo.crop_of_rle(rle, window)
         rows, columns = mask.shape
         sums = np.zeros((columns, rows + 1), dtype=np.int32)
         np.cumsum(1 - 2 * mask.T.astype(np.int8), axis=1, dtype=np.int32, out=sums[:, 1:])

@@ -30,10 +30,8 @@ def split_project(
 ) -> dict[str, Any]:
     """Draw a split; write it into the project, and its labels to ``splits/`` in its folder.
 
-    The folder belongs to this function and is replaced as a whole: ``train.json``, ``val.json``
-    and ``test.json`` hold the labeled images of each part, ``partition-1-8.json`` which labeled
-    images of train keep their labels when only an eighth of them may (see
-    `data_io.splits.partition`). A failure leaves project and folder as they were.
+    The folder is replaced as a whole: a COCO file of the labeled images of each part, and for each
+    partition which of train keep their labels. A failure leaves project and folder as they were.
 
     Args:
         store: the project.

@@ -213,11 +213,11 @@ def test_a_ring_that_is_none_is_refused() -> None:
 @settings(max_examples=50, deadline=None)
 def test_crops_are_those_of_the_mask(mask: np.ndarray, margin: int) -> None:
     rle = geo.rle_of_mask(mask)
-    left, top, right, bottom = shapes.window_of_rle(rle, margin)
-    crop = shapes.crop_of_rle(rle, (left, top, right, bottom))
+    left, top, right, bottom = geo.window_of_rle(rle, margin)
+    crop = geo.crop_of_rle(rle, (left, top, right, bottom))
     assert (crop == mask[top:bottom, left:right]).all()
     assert crop.sum() == mask.sum()
-    whole = shapes.crop_of_rle(rle, (0, 0, WIDTH, HEIGHT))
+    whole = geo.crop_of_rle(rle, (0, 0, WIDTH, HEIGHT))
     assert (whole == mask).all()
 
 
