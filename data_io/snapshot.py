@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # trainings read snapshots and have no use for the database
 CONTENT = "snapshot.json"
 FORMAT = 1
 MOST_CATEGORIES = 254  # a label is a byte: 0 is the background, 255 what nobody vouches for
+VOID = 255  # class index of pixels that cannot be judged: in a verified area, yet without a label
 ABANDONED_SECONDS = 3600.0
 SET_ASIDE = ("test", "gap")  # splits that no training sees
 Label = tuple[int, Rle]
@@ -43,7 +44,8 @@ class SnapshotImage:
 
     Attributes:
         path: absolute path of the picture when the snapshot was written.
-        labels: (class index >= 1, raster) in stacking order, later on top; () for unlabeled.
+        labels: (class index >= 1 or VOID, raster) in stacking order, later on top; () for
+            unlabeled.
         verified: raster of the area a person vouches for, None for an unlabeled image. Pixels
             outside it say nothing, whatever `labels` holds there.
         whole: the verified area covers every pixel.
@@ -95,10 +97,25 @@ def write_snapshot(store: Store, folder: str | Path) -> Snapshot:
     if len(used) > MOST_CATEGORIES:
         why = f"{len(used)} categories are in use and a training learns {MOST_CATEGORIES} at most"
         raise DataError(store.project.name, why, "merge some of the categories")
+    shown = [categories[index - 1] for index in used]
+    return write_content(shown, _renumbered(images, used), folder)
+
+
+def write_content(
+    categories: Iterable[Category], images: Iterable[SnapshotImage], folder: str | Path
+) -> Snapshot:
+    """Write a snapshot of exactly these categories and images to ``folder/<hash>``.
+
+    Args:
+        categories: class index i of a label is the i-th one, from 1.
+
+    Raises:
+        StoreError: as `write_snapshot`.
+    """
     document = {
         "format": FORMAT,
-        "categories": [_category_row(categories[index - 1]) for index in used],
-        "images": [_image_row(image) for image in _renumbered(images, used)],
+        "categories": [_category_row(category) for category in categories],
+        "images": [_image_row(image) for image in images],
     }
     content = json.dumps(document, sort_keys=True, ensure_ascii=False).encode()
     target = Path(folder) / hashlib.sha256(content).hexdigest()

@@ -22,7 +22,7 @@ from data_io.formats.text import MAX_NAME, Entry, Found, read_json, read_text
 VOID = 255
 _LABELMAP = "labelmap.txt"
 # fmt: off
-_VOC = (
+VOC_NAMES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
     "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train",
     "tvmonitor",
@@ -74,8 +74,8 @@ class Names:
         numbers = set(used)
         names = dict(self.by_index)
         if self.listed is None:
-            fits = max(numbers, default=0) <= len(_VOC)
-            names = {index: _VOC[index - 1] for index in sorted(numbers)} if fits else {}
+            fits = max(numbers, default=0) <= len(VOC_NAMES)
+            names = {index: VOC_NAMES[index - 1] for index in sorted(numbers)} if fits else {}
         names.update({index: f"class {index}" for index in sorted(numbers) if index not in names})
         return tuple(FileCategory(str(index), name) for index, name in names.items())
 
