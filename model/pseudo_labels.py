@@ -6,6 +6,8 @@ Convention: probabilities are the teacher's softmax, (B, C, h, w) float32; masks
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from model.config import IGNORE
+from model.distributed import gathered, total
 
 PER_CLASS_BELOW = 6  # classes; fewer use one entropy threshold a predicted class
 _SORTABLE = 1 << 23  # torch.quantile refuses more than 2^24 values
@@ -25,12 +28,33 @@ class Partition:
     label: Tensor  # (B, h, w) int64: pseudo-label where reliable, else 255
     unreliable: Tensor  # (B, h, w) bool: H > gamma_t
     entropy: Tensor  # (B, h, w) nats
+    valid: Tensor  # (B, h, w) bool, False on padding
     gamma: Tensor  # (C,) thresholds, all equal unless taken per predicted class
+
+    def mapped(self, change: Callable[[Tensor], Tensor]) -> Partition:
+        """The same with every map changed, e.g. mixed like the pixels."""
+        maps = ("label", "unreliable", "entropy", "valid")
+        return dataclasses.replace(self, **{name: change(getattr(self, name)) for name in maps})
 
 
 def entropy(probability: Tensor) -> Tensor:
     """H = -sum_c p(c) log p(c) in nats, (B, C, h, w) -> (B, h, w); 0 log 0 = 0   (Eq. 5)."""
-    return torch.special.entr(probability).sum(dim=1)
+    nats = torch.zeros_like(probability[:, 0])
+    for p in probability.unbind(dim=1):  # a class at a time: no temporary as large as the input
+        nats -= p * p.clamp(min=torch.finfo(p.dtype).tiny).log()
+    return nats
+
+
+def most_probable(probability: Tensor) -> Tensor:
+    """argmax over classes, the first of equals, (B, C, h, w) -> (B, h, w) int64.
+
+    On the CPU comparing with the maximum is several times faster than `argmax` over planes.
+    """
+    classes, best = probability.shape[1], probability.amax(dim=1)
+    from_last = torch.ones(best.shape, dtype=torch.uint8, device=best.device)  # C - class
+    for c, p in enumerate(probability.unbind(dim=1)):
+        torch.maximum(from_last, (p == best).view(torch.uint8).mul_(classes - c), out=from_last)
+    return classes - from_last.long()
 
 
 def alpha_at(progress: float, alpha_0: float) -> float:
@@ -45,7 +69,7 @@ def alpha_at(progress: float, alpha_0: float) -> float:
 def partition(
     probability: Tensor, valid: Tensor, alpha: float, per_class: bool | None = None
 ) -> Partition:
-    """Split pixels by entropy at its (1 - alpha) quantile (Eq. 6).
+    """Split pixels by entropy at its (1 - alpha) quantile over the joint batch (Eq. 6).
 
     With few classes one quantile over all pixels drops a thin class (it is always the uncertain
     one) entirely until alpha falls below its share; then the quantile is taken among the pixels of
@@ -58,20 +82,23 @@ def partition(
         per_class: None decides by the number of classes.
     """
     classes = probability.shape[1]
-    label = probability.argmax(dim=1)
+    label = most_probable(probability)
     nats = entropy(probability)
     if per_class is None:
         per_class = classes < PER_CLASS_BELOW
+    every, known = gathered(nats), gathered(valid)
     if per_class:
-        groups = [valid & (label == c) for c in range(classes)]
-        gamma = torch.stack([_quantile(nats[group], 1.0 - alpha) for group in groups])
+        predicted = gathered(label)
+        groups = [known & (predicted == c) for c in range(classes)]
+        gamma = torch.stack([_quantile(every[group], 1.0 - alpha) for group in groups])
     else:
-        gamma = _quantile(nats[valid], 1.0 - alpha).expand(classes)
+        gamma = _quantile(every[known], 1.0 - alpha).expand(classes)
     threshold = gamma[label]
     return Partition(
         label=torch.where(valid & (nats < threshold), label, IGNORE),
         unreliable=valid & (nats > threshold),
         entropy=nats,
+        valid=valid,
         gamma=gamma,
     )
 
@@ -90,7 +117,7 @@ def confident(label: Tensor, probability: Tensor, confidence: float) -> Tensor:
 
 
 def pixel_loss(logits: Tensor, label: Tensor, count: Tensor | None = None) -> Tensor:
-    """Cross entropy of (B, C, H, W) logits over labels (B, H, W) != 255 (Eq. 2, 3).
+    """Share of the cross entropy of (B, C, H, W) logits over labels (B, H, W) != 255 (Eq. 2, 3).
 
     Args:
         count: what the sum is divided by; None = the labeled pixels. The unsupervised loss passes
@@ -98,9 +125,10 @@ def pixel_loss(logits: Tensor, label: Tensor, count: Tensor | None = None) -> Te
             an early teacher the weight of a whole crop.
 
     Returns:
-        A scalar, 0 with a gradient of 0 when nothing is labeled.
+        A scalar, 0 with a gradient of 0 when nothing is labeled. Of several processes each one gets
+        its sum over the count of all.
     """
-    total = F.cross_entropy(logits, label, ignore_index=IGNORE, reduction="sum")
+    summed = F.cross_entropy(logits, label, ignore_index=IGNORE, reduction="sum")
     if count is None:
         count = (label != IGNORE).sum()
-    return total / count.clamp(min=1)
+    return summed / total(count).clamp(min=1)

@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from model import contrast
-from model.contrast import MemoryBanks, RankRule
+from model.banks import MemoryBanks
+from model.contrast import RankRule
 
 HERE = Path(__file__).parent
 SHARED = HERE.parents[2] / "shared" / "golden" / "u2pl"
@@ -64,43 +65,66 @@ def test_rule_equals_brute_force(reference: dict[str, Any], which: str) -> None:
     rows = contrast._rows(teacher)
     valid = [c for c in range(classes) if anchors[c].any() and negatives[c].any()]
     assert len(valid) == int(reference[f"valid_{which}"])
-    losses = [
-        contrast.info_nce(
-            student[anchors[c].flatten()], z_plus[c], rows[negatives[c].flatten()], 0.5
-        )
-        for c in valid
-    ]
+    losses = []
+    for c in valid:
+        z, keys = student[anchors[c].flatten()], F.normalize(rows[negatives[c].flatten()], dim=1)
+        every = torch.arange(len(keys)).expand(len(z), -1)
+        losses.append(contrast.info_nce(z, z_plus[c], keys, every, 0.5))
     mean = float(torch.stack(losses).mean()) if losses else 0.0
     assert mean == pytest.approx(float(reference[f"loss_{which}"]), abs=1e-5)
 
 
-def random_case(classes: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+def random_case(classes: int, seed: int, ties: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+    """Probabilities, labels with 255 in them, and which pixels are unreliable."""
     generator = torch.Generator().manual_seed(seed)
     logits = torch.randn(2, classes, 9, 9, generator=generator) * 3
+    if ties:
+        logits = (logits / 3).round() * 3
     label = torch.randint(classes + 1, (2, 9, 9), generator=generator)
     unreliable = torch.rand(2, 9, 9, generator=generator) < 0.5
     return logits.softmax(1), torch.where(label == classes, 255, label), unreliable
 
 
+def brute_ranks(p: Tensor) -> Tensor:
+    """O_ij(c) by two stable sorts: ties in class order."""
+    return p.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(2, 30), st.integers(0, 10_000), st.booleans())
+def test_ranks_equal_two_sorts(classes: int, seed: int, ties: bool) -> None:
+    p, _, _ = random_case(classes, seed, ties)
+    for layout in (torch.contiguous_format, torch.channels_last):
+        ranks = contrast.class_ranks(p.contiguous(memory_format=layout))
+        assert torch.equal(ranks.long(), brute_ranks(p))
+
+
 @settings(max_examples=40, deadline=None)
-@given(st.integers(6, 30), st.integers(0, 10_000))
-def test_six_and_more_classes_follow_eq_14_and_15(classes: int, seed: int) -> None:
-    p, label, unreliable = random_case(classes, seed)
-    rule = contrast.rule_for(classes)
+@given(st.integers(6, 30), st.integers(0, 10_000), st.booleans())
+def test_six_and_more_classes_follow_eq_14_and_15(classes: int, seed: int, ties: bool) -> None:
+    p, label, unreliable = random_case(classes, seed, ties)
+    rule, order = contrast.rule_for(classes), brute_ranks(p)
     negative_l = contrast.negatives_labeled(p, label, rule)
     negative_u = contrast.negatives_unlabeled(p, unreliable, rule)
     for c in range(classes):
-        better = (p > p[:, c : c + 1]).sum(1)  # O_ij(c): random values have no ties
-        eq_14 = (label != c) & (label != 255) & (better < 3)
-        eq_15 = unreliable & (better >= 3) & (better < 20)
+        eq_14 = (label != c) & (label != 255) & (order[:, c] < 3)
+        eq_15 = unreliable & (order[:, c] >= 3) & (order[:, c] < 20)
         assert torch.equal(negative_l[c], eq_14)
         assert torch.equal(negative_u[c], eq_15)
 
 
+def test_rounding_errors_drop_no_key_of_six_classes() -> None:
+    """Rank 3 implies p <= 1/4 for exact numbers; a sum of 1 + 2^-23 must not cost a pixel."""
+    p = torch.zeros(1, 6, 1, 1)
+    p[0, :4] = 0.25 + 2.0**-25  # the next float
+    masks = contrast.negatives_unlabeled(p, torch.ones(1, 1, 1).bool(), contrast.rule_for(6))
+    assert masks.flatten().tolist() == [False, False, False, True, True, True]
+
+
 @settings(max_examples=30, deadline=None)
-@given(st.integers(2, 5), st.integers(0, 10_000))
-def test_few_classes_keep_the_probability_guarantee(classes: int, seed: int) -> None:
-    p, _, unreliable = random_case(classes, seed)
+@given(st.integers(2, 5), st.integers(0, 10_000), st.booleans())
+def test_few_classes_keep_the_probability_guarantee(classes: int, seed: int, ties: bool) -> None:
+    p, _, unreliable = random_case(classes, seed, ties)
     masks = contrast.negatives_unlabeled(p, unreliable, contrast.rule_for(classes))
     assert masks.any()
     for c in range(classes):
@@ -108,22 +132,57 @@ def test_few_classes_keep_the_probability_guarantee(classes: int, seed: int) -> 
         assert unreliable[masks[c]].all()
 
 
-def test_published_ranks_are_dead_for_two_classes() -> None:
-    p, _, unreliable = random_case(2, 1)
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000), st.booleans())
+def test_published_ranks_are_dead_for_two_classes(seed: int, ties: bool) -> None:
+    p, _, unreliable = random_case(2, seed, ties)
     assert not contrast.negatives_unlabeled(p, unreliable, contrast.PAPER).any()
 
 
-def test_floor_fills_a_rare_class_with_the_most_uncertain_pixels() -> None:
-    p = torch.full((1, 2, 4, 4), 0.0)
-    p[:, 1] = torch.linspace(0.76, 0.99, 16).view(4, 4)
-    p[:, 0] = 1 - p[:, 1]
-    nats, valid = torch.special.entr(p).sum(1), torch.ones(1, 4, 4, dtype=torch.bool)
-    valid[0, 0, 0] = False
-    masks = contrast.negatives_unlabeled(
-        p, torch.zeros_like(valid), contrast.rule_for(2), nats, valid, floor=3
-    )
-    assert masks[0].flatten().nonzero().flatten().tolist() == [1, 2, 3]
-    assert not masks[1].any()  # p(1) > 1/4 everywhere: a floor never breaks the guarantee
+def test_thresholds_can_be_set() -> None:
+    assert contrast.rule_for(21) == contrast.PAPER
+    assert contrast.rule_for(21, low=1, high=10) == RankRule(1, 10, 1, 1.0)
+    assert contrast.rule_for(2, p_max=1.0) == RankRule(1, 2, 2, 1.0)
+
+
+def test_floor_adds_the_most_uncertain_allowed_pixels() -> None:
+    nats = torch.arange(16.0).view(1, 4, 4)
+    masks = torch.zeros(3, 1, 4, 4, dtype=torch.bool)
+    masks[0, 0, 0, :2] = True  # pixels 0 and 1
+    masks[1, 0, 1] = True  # 4 to 7, more than the floor
+    allowed = torch.zeros_like(masks)
+    allowed[:2, 0, 2] = True  # 8 to 11; the third class may have none
+    floored = contrast.with_floor(masks, allowed, nats, 3)
+    found = [mask.flatten().nonzero().flatten().tolist() for mask in floored]
+    assert found == [[0, 1, 11], [4, 5, 6, 7], []]
+    assert contrast.with_floor(masks, allowed, nats, 9)[0].sum() == 6  # all there are
+
+
+def test_calibration_lowers_the_bound_until_keys_are_right() -> None:
+    """Ten uncertain labeled pixels up to p(0) = .1 are no 0, the four above are."""
+    p_0 = torch.cat([torch.arange(1, 11) / 100, torch.tensor([0.15, 0.2, 0.24, 0.4])])
+    p = torch.stack([p_0, 1 - p_0]).view(1, 2, 1, 14)
+    label = torch.ones(1, 1, 14, dtype=torch.long)
+    label[..., 10:] = 0
+    use = torch.ones(1, 1, 14, dtype=torch.bool)
+    limits = contrast.calibrated_limits(p, label, use, 0.25, 0.1)  # counts 1 wrong of 12
+    assert limits.tolist() == pytest.approx([0.10, -1.0])  # no pixel at all has p(1) <= 1/4
+    loose = contrast.calibrated_limits(p, label, use, 0.25, 0.2)
+    assert float(loose[0]) == pytest.approx(0.15)  # counts 2 wrong of 13
+    strict = contrast.calibrated_limits(p, label, use, 0.25, 0.05)
+    assert float(strict[0]) == -1.0  # ten right ones are too few for that
+    masks = contrast.negatives_unlabeled(p, use, contrast.rule_for(2), limits)
+    assert masks.flatten(1).sum(dim=1).tolist() == [10, 0]
+
+
+def test_calibration_never_ends_within_equal_probabilities() -> None:
+    p = torch.full((1, 2, 1, 30), 0.1)
+    label = torch.ones(1, 1, 30, dtype=torch.long)
+    label[..., -6:] = 0
+    use = torch.ones(1, 1, 30, dtype=torch.bool)
+    assert float(contrast.calibrated_limits(p, label, use, 0.25, 0.1)[0]) == -1.0
+    assert float(contrast.calibrated_limits(p, label, use, 0.25, 0.3)[0]) == pytest.approx(0.1)
+    assert float(contrast.calibrated_limits(p, label, ~use, 0.25, 0.3)[0]) == -1.0
 
 
 def test_ranks_break_ties_in_class_order() -> None:
@@ -137,37 +196,9 @@ def test_ignored_pixels_are_neither_anchor_nor_key() -> None:
     assert not contrast.negatives_labeled(p, label, contrast.rule_for(3)).any()
 
 
-def test_ring_keeps_the_newest_keys() -> None:
-    banks = MemoryBanks([5], 2)
-    vectors = F.normalize(torch.randn(12, 2, generator=GENERATOR), dim=1)
-    banks.push(0, vectors[:3] * 7)
-    torch.testing.assert_close(banks.keys(0), vectors[:3])
-    banks.push(0, vectors[3:7])
-    torch.testing.assert_close(banks.keys(0), vectors[2:7])
-    banks.push(0, vectors)
-    torch.testing.assert_close(banks.keys(0), vectors[7:])
-    banks.push(0, vectors[:0])
-    assert banks.counts == [5]
-
-
-def test_restored_banks_continue_as_the_originals() -> None:
-    banks, other = MemoryBanks([4, 4], 3), MemoryBanks([4, 4], 3)
-    banks.push(0, torch.randn(6, 3, generator=GENERATOR))
-    banks.push(1, torch.randn(2, 3, generator=GENERATOR))
-    other.restore(banks.state())
-    more = torch.randn(3, 3, generator=GENERATOR)
-    for b in (banks, other):
-        b.push(0, more)
-        b.push(1, more)
-    for c in range(2):
-        torch.testing.assert_close(banks.keys(c), other.keys(c))
-        draws = [b.draw(c, (5, 2), torch.Generator().manual_seed(1)) for b in (banks, other)]
-        torch.testing.assert_close(draws[0], draws[1])
-
-
 @pytest.mark.parametrize(
     ("sure", "unsure", "expected"),
-    [(50, 50, (5, 5)), (50, 2, (8, 2)), (1, 50, (1, 9)), (3, 2, (3, 2))],
+    [(50, 50, (5, 5)), (50, 2, (5, 2)), (50, 0, (5, 0)), (1, 50, (1, 9)), (3, 2, (3, 2))],
 )
 def test_quota_is_half_labeled_half_unlabeled(
     sure: int, unsure: int, expected: tuple[int, int]
@@ -181,6 +212,44 @@ def test_quota_is_half_labeled_half_unlabeled(
     keys = banks.keys(0)
     assert pushed == len(keys) == sum(expected)
     assert (int((keys[:, 1] > 0).sum()), int((keys[:, 1] < 0).sum())) == expected
+
+
+def test_without_unlabeled_images_labeled_keys_take_the_whole_quota() -> None:
+    banks = MemoryBanks([100], 2)
+    masks = torch.ones(1, 2, 8, 8, dtype=torch.bool)
+    assert contrast.enqueue(banks, torch.ones(2, 2, 8, 8), masks, 2, 10, GENERATOR) == 10
+
+
+def test_without_quota_every_key_goes_in_labeled_first() -> None:
+    teacher = F.normalize(torch.randn(2, 3, 4, 4, generator=GENERATOR), dim=1)
+    masks = torch.rand(2, 2, 4, 4, generator=GENERATOR) < 0.5
+    banks = MemoryBanks([100, 100], 3)
+    contrast.enqueue(banks, teacher, masks, 1, 0, GENERATOR)
+    for c in range(2):
+        torch.testing.assert_close(banks.keys(c), teacher.permute(0, 2, 3, 1)[masks[c]])
+
+
+def dense_info_nce(z: Tensor, positive: Tensor, ring: Tensor, rows: Tensor) -> Tensor:
+    """Eq. 4 as it is written, tau = 1/2."""
+    z, positive = F.normalize(z, dim=1), F.normalize(positive, dim=0)
+    near = (z @ positive / 0.5).exp()
+    far = (torch.einsum("md,mnd->mn", z, ring[rows]) / 0.5).exp().sum(dim=1)
+    return -(near / (near + far)).log().mean()
+
+
+@pytest.mark.parametrize("look", ["_one_by_one", "_in_chunks"])
+def test_loss_and_gradient_equal_eq_4(look: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contrast, "_one_by_one", getattr(contrast, look))
+    monkeypatch.setattr(contrast, "_CHUNK", 2 * 6 * 5)  # two anchors at a time
+    z = torch.randn(5, 5, generator=GENERATOR, dtype=torch.float64, requires_grad=True)
+    positive = torch.randn(5, generator=GENERATOR, dtype=torch.float64)
+    ring = F.normalize(torch.randn(9, 5, generator=GENERATOR, dtype=torch.float64), dim=1)
+    rows = torch.randint(9, (5, 6), generator=GENERATOR)
+    ours = contrast.info_nce(z, positive, ring, rows, 0.5)
+    expected = dense_info_nce(z, positive, ring, rows)
+    torch.testing.assert_close(ours, expected)
+    gradients = [torch.autograd.grad(3 * loss, z)[0] for loss in (ours, expected)]
+    torch.testing.assert_close(*gradients)
 
 
 def _loss(student: Tensor, anchors: Tensor, banks: MemoryBanks) -> Tensor:
@@ -235,3 +304,18 @@ def test_zero_vectors_stay_finite() -> None:
     assert torch.isfinite(loss)
     assert student.grad is not None
     assert torch.isfinite(student.grad).all()
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_memory_layout_changes_nothing(layout: torch.memory_format) -> None:
+    student = torch.randn(2, 4, 5, 5, generator=torch.Generator().manual_seed(1))
+    anchors = torch.rand(2, 2, 5, 5, generator=torch.Generator().manual_seed(2)) < 0.5
+    found = []
+    for maps in (student, student.contiguous(memory_format=layout)):
+        generator, banks = torch.Generator().manual_seed(3), MemoryBanks([30, 30], 4)
+        contrast.enqueue(banks, maps, ~anchors, 1, 20, generator)
+        z = maps.clone().requires_grad_()
+        loss = contrast.contrastive_loss(z, maps, anchors, banks, 6, 8, 0.5, generator)
+        found.append([loss.detach(), *torch.autograd.grad(loss, z), *map(banks.keys, range(2))])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)

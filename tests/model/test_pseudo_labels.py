@@ -5,12 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from model import pseudo_labels
 from model.config import IGNORE
 
-SHARED = Path(__file__).parents[3] / "shared" / "golden" / "u2pl"
+GOLDEN = Path(__file__).parent / "golden"
 
 
 def _everywhere(probability: torch.Tensor) -> torch.Tensor:
@@ -19,10 +21,7 @@ def _everywhere(probability: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("case", range(5))
 def test_thresholds_labels_and_loss_of_two_classes(case: int) -> None:
-    file = SHARED / "unsup_c2.npz"
-    if not file.exists():
-        pytest.skip(f"unsup_c2.npz is missing (looked in {SHARED})")
-    with np.load(file) as stored:
+    with np.load(GOLDEN / "unsup_c2.npz") as stored:
         golden = {key: torch.from_numpy(np.asarray(stored[key])) for key in stored.files[1:]}
     p = golden["pred_teacher"].softmax(1)
     target = golden["target"].long()
@@ -40,16 +39,6 @@ def test_thresholds_labels_and_loss_of_two_classes(case: int) -> None:
     assert float(over_all) == pytest.approx(float(mean_kept) / weight, rel=1e-5)
 
 
-def test_alpha_follows_the_published_schedule() -> None:
-    file = SHARED / "schedules.npz"
-    if not file.exists():
-        pytest.skip(f"schedules.npz is missing (looked in {SHARED})")
-    with np.load(file) as stored:
-        expected = stored["alpha_t"]
-    ours = [100 * pseudo_labels.alpha_at(t / 80, 0.2) for t in range(80)]
-    np.testing.assert_allclose(ours, expected, atol=1e-9)
-
-
 def test_alpha_ends_at_zero_and_never_leaves_its_range() -> None:
     values = [pseudo_labels.alpha_at(t, 0.2) for t in (-1, 0, 0.5, 1, 2)]
     assert values == pytest.approx([0.2, 0.2, 0.1, 0.0, 0.0])
@@ -58,6 +47,28 @@ def test_alpha_ends_at_zero_and_never_leaves_its_range() -> None:
 def test_entropy_of_certain_and_even_predictions() -> None:
     p = torch.tensor([[1.0, 0.0], [0.5, 0.5]]).view(2, 2, 1, 1)
     assert pseudo_labels.entropy(p).flatten().tolist() == pytest.approx([0.0, np.log(2)])
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(2, 30), st.integers(0, 10_000), st.booleans())
+def test_entropy_and_most_probable_class(classes: int, seed: int, ties: bool) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(2, classes, 7, 7, generator=generator) * 30
+    p = ((logits / 30).round() if ties else logits).softmax(1)
+    expected = torch.special.entr(p).sum(dim=1)
+    torch.testing.assert_close(pseudo_labels.entropy(p), expected, atol=1e-5, rtol=0)
+    best = pseudo_labels.most_probable(p)
+    first = (p == p.amax(dim=1, keepdim=True)).int().argmax(dim=1)  # argmax promises no order
+    assert torch.equal(best, first)
+
+
+def test_mapped_changes_every_map_and_no_threshold() -> None:
+    p = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0)).softmax(1)
+    parts = pseudo_labels.partition(p, _everywhere(p), 0.2)
+    turned = parts.mapped(lambda maps: maps.flip(0))
+    for name in ("label", "unreliable", "entropy", "valid"):
+        assert torch.equal(getattr(turned, name), getattr(parts, name).flip(0))
+    assert torch.equal(turned.gamma, parts.gamma)
 
 
 def test_a_thin_class_keeps_reliable_pixels() -> None:
