@@ -15,6 +15,13 @@ from data_io.errors import DataError
 
 Method = Literal["supervised", "mean_teacher", "cutmix", "u2pl"]
 METHODS: tuple[str, ...] = get_args(Method)
+Decoder = Literal["separable", "full"]
+Encoding = Literal["classes", "contact_band"]
+Optimizer = Literal["adamw", "sgd"]
+Precision = Literal["off", "bf16", "fp16", "auto"]
+Compat = Literal["paper", "official"]
+ClockKind = Literal["wall", "processor"]
+NegativesFrom = Literal["unreliable", "reliable", "all"]
 IGNORE = 255  # label of pixels nobody vouches for: padding and unverified ground
 
 
@@ -22,13 +29,22 @@ IGNORE = 255  # label of pixels nobody vouches for: padding and unverified groun
 class NetworkConfig:
     """Everything needed to rebuild the network around its weights."""
 
-    classes: int  # C: background plus the categories
+    classes: int  # C: what the segmentation head tells apart, see `categories`
     backbone: str = "tf_efficientnet_lite0"  # any timm name
     output_stride: int = 16  # stride asked of the encoder; families without dilation keep theirs
     aspp_rates: tuple[int, ...] = (2, 4, 6)  # dilations, see `aspp_rates`
     decoder_channels: int = 96  # width of the decoder and of both heads
     low_channels: int = 32  # width of the stride-4 branch
     representation_channels: int = 64  # D
+    decoder: Decoder = "separable"  # kind of the 3x3 convolutions after the encoder
+    auxiliary: bool = False  # a second segmentation head on the encoder's last map but one
+    encoder_statistics: bool = False  # the encoder's batch statistics move in training, too
+    encoding: Encoding = "classes"  # contact_band: background, body, band (model/targets.py)
+
+    @property
+    def categories(self) -> int:
+        """Categories the decoded answer has; the background is one class more."""
+        return 1 if self.encoding == "contact_band" else self.classes - 1
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -45,7 +61,8 @@ class TrainConfig:
     """What one training job does; defaults are the CPU preset."""
 
     method: Method = "u2pl"  # which step runs in the second phase
-    minutes: float = 5.0  # wall time of everything, export included; unused when steps > 0
+    minutes: float = 5.0  # time for everything, export included; unused when steps > 0
+    clock: ClockKind = "wall"  # processor: of all threads together, whatever else the machine does
     steps: int = 0  # > 0: exactly so many steps, the same on every run
     seed: int = 0  # of crops, views, banks and fresh weights
     device: str = "auto"  # auto, cpu, cuda, mps
@@ -53,20 +70,33 @@ class TrainConfig:
     backbone: str = "tf_efficientnet_lite0"  # any timm name
     pretrained: bool = True  # start the encoder from published weights
     output_stride: int = 16  # stride asked of the encoder; families without dilation keep theirs
+    encoder_statistics: bool = False  # the encoder's batch statistics move; wants large batches
+    decoder: Decoder = "separable"  # kind of its 3x3 convolutions; the paper's are full
     decoder_channels: int = 96  # width of the decoder
+    low_channels: int = 32  # width of its stride-4 branch
     representation_channels: int = 64  # D of the representation head
+    encoding: Encoding = "classes"  # contact_band: one category as background, body and band
     aspp: tuple[int, ...] = ()  # dilations; () derives them from crop and stride
     max_side: int = 1024  # images are scaled down to this long side, here and when predicting
     crop: int = 256  # side of the training crops, a multiple of 32
     batch: int = 4  # labeled crops a step
     batch_unlabeled: int = 2  # unlabeled crops ADDED to a step of the second phase
-    autocast: bool = False  # half precision where the device has it
-    lr_encoder: float = 3e-4  # AdamW, first phase
-    lr_heads: float = 2e-3  # AdamW, decoder and heads
+    autocast: Precision = "off"  # half precision; auto: what a CUDA device has, else off
+    prefetch: int = 4  # batches made ahead of the one that is learned
+    workers: int = 2  # threads that make them
+    clip_norm: float = 0.0  # longest gradient; 0 switches it off
+    optimizer: Optimizer = "adamw"  # sgd: with momentum
+    lr_encoder: float = 3e-4  # at the start
+    lr_heads: float = 2e-3  # at the start, decoder and heads
+    momentum: float = 0.9  # of sgd
     weight_decay: float = 1e-4
     power: float = 0.9  # of the poly decay over both phases
     first_share: float = 0.5  # share of the steps (or time) that the supervised phase gets
+    auxiliary: float = 0.0  # weight of the loss of a head on the encoder's last map but one
+    ohem: float = 0.0  # labeled pixels whose class has more probability teach nothing; 0 = off
+    ohem_kept: int = 100000  # labeled pixels a step that teach in any case
     animal_share: float = 0.67  # share of labeled crops placed on an animal
+    labeled_jitter: bool = True  # mild color jitter of half of the labeled crops
     scale_low: float = 0.6  # zoom of the weak view: lowest
     scale_high: float = 1.7  # zoom of the weak view: highest
     jitter: float = 0.0  # strength of the strong view's color jitter; 1 = by up to a half
@@ -83,6 +113,17 @@ class TrainConfig:
     delta_p: float = 0.3  # teacher probability an anchor needs
     bank: int = 30000  # keys a class; the background gets 50000 when C >= 20
     quota: int = 1024  # keys a class and step enqueued, half labeled, half unlabeled
+    compat: Compat = "paper"  # official: the published code's losses, for comparison
+    contrastive: bool = True  # L_c at all
+    negatives_from: NegativesFrom = "unreliable"  # all: the high-entropy filter of the paper is off
+    dpa: bool = True  # the unreliable share falls to 0; off: it stays alpha_0
+    rank_low: int = 0  # r_l of both kinds of negatives; 0 leaves it to the number of classes
+    rank_high: int = 0  # r_h; 0 leaves it to the number of classes
+    p_max: float = 0.25  # largest p(c) of an unlabeled key of c, with fewer than 6 classes
+    wrong_keys: float = 0.0  # > 0: lower p_max until labeled pixels show at most this wrong share
+    key_floor: int = 64  # unlabeled keys a class and step at least, with fewer than 6 classes
+    memory_bank: bool = True  # off: negatives of this step alone
+    normalize_kept: bool = False  # L_u is the mean over reliable pixels (Eq. 8), not all valid ones
     cache_mb: int = 512  # memory for decoded images
     checkpoint_seconds: float = 20.0  # between two checkpoints
 
@@ -91,6 +132,28 @@ class TrainConfig:
         return {**dataclasses.asdict(self), "aspp": list(self.aspp)}
 
 
+# What both presets of the paper share; batches are those of ONE of its processes (4 and 8 of them).
+_PAPER: dict[str, Any] = {
+    "backbone": "resnet101s",
+    "output_stride": 8,
+    "encoder_statistics": True,
+    "decoder": "full",
+    "decoder_channels": 256,
+    "low_channels": 256,
+    "representation_channels": 256,
+    "aspp": (12, 24, 36),
+    "optimizer": "sgd",
+    "animal_share": 0.0,
+    "labeled_jitter": False,
+    "scale_low": 0.5,
+    "scale_high": 2.0,
+    "confidence": 0.0,
+    "normalize_kept": True,
+    "lambda_u": 1.0,
+    "autocast": "auto",
+    "cache_mb": 4096,
+}
+
 PRESETS: dict[str, dict[str, Any]] = {
     "cpu": {},
     "gpu": {
@@ -98,8 +161,32 @@ PRESETS: dict[str, dict[str, Any]] = {
         "batch": 8,
         "batch_unlabeled": 8,
         "decoder_channels": 128,
-        "autocast": True,
+        "autocast": "auto",
         "cache_mb": 4096,
+    },
+    "paper_voc": {
+        **_PAPER,
+        "crop": 512,  # for 513, see docs/decisions/0012
+        "max_side": 512,  # no image has more than 500 pixels a side
+        "batch": 4,
+        "batch_unlabeled": 4,
+        "lr_encoder": 1e-3,
+        "lr_heads": 1e-2,
+        "weight_decay": 1e-4,
+        "first_share": 1 / 80,  # one of 80 epochs
+    },
+    "paper_cityscapes": {
+        **_PAPER,
+        "crop": 768,  # for 769
+        "max_side": 2048,
+        "batch": 2,
+        "batch_unlabeled": 2,
+        "lr_encoder": 1e-2,
+        "lr_heads": 1e-1,  # ten times as in the paper; the published code has one rate
+        "weight_decay": 5e-4,
+        "first_share": 1 / 200,  # one of 200 epochs
+        "auxiliary": 0.4,
+        "ohem": 0.7,
     },
 }
 
@@ -149,6 +236,8 @@ def _check(config: TrainConfig) -> None:
         if not fits:
             kind = "a number >= 0" if isinstance(default, (int, float)) else "text"
             raise _bad(field.name, f"{value!r} does not fit", f"give {kind} like {default!r}")
+    _check_choices(config)
+    _check_contrast(config)
     if config.method not in METHODS:
         raise _bad("method", f"there is no method {config.method!r}", f"use {', '.join(METHODS)}")
     if config.crop < 64 or config.crop % 32:
@@ -161,8 +250,38 @@ def _check(config: TrainConfig) -> None:
         )
     if config.batch < 2:
         raise _bad("batch", "batch statistics need two crops", "give 2 or more")
+    if not config.prefetch or not config.workers:
+        name = "workers" if config.prefetch else "prefetch"
+        raise _bad(name, "somebody must make the batches", "give 1 or more")
     if config.steps == 0 and config.minutes <= 0:
         raise _bad("minutes", "there is no time to train", "give minutes or steps above 0")
+
+
+def _check_choices(config: TrainConfig) -> None:
+    choices = {
+        "decoder": Decoder,
+        "encoding": Encoding,
+        "optimizer": Optimizer,
+        "autocast": Precision,
+        "clock": ClockKind,
+        "compat": Compat,
+        "negatives_from": NegativesFrom,
+    }
+    for name, kind in choices.items():
+        value, known = getattr(config, name), get_args(kind)
+        if value not in known:
+            raise _bad(name, f"there is no {name} {value!r}", f"use {' or '.join(known)}")
+
+
+def _check_contrast(config: TrainConfig) -> None:
+    for name in ("alpha_0", "p_max", "wrong_keys", "ohem"):
+        if getattr(config, name) > 1:
+            raise _bad(name, f"{getattr(config, name)} is no share", "give 0 to 1")
+    for name in ("anchors", "negatives", "temperature", "bank"):
+        if getattr(config, name) == 0:
+            raise _bad(name, "there is no contrast without it", "give more than 0")
+    if config.rank_high and config.rank_low >= config.rank_high:
+        raise _bad("rank_low", "no rank lies between the two", "choose a larger rank_high")
 
 
 def _bad(field: str, why: str, remedy: str) -> DataError:

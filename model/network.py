@@ -2,25 +2,36 @@
 
 Convention: images are (B, 3, H, W) float32, normalized, H and W multiples of 32; every output is at
 stride 4, (B, channels, H/4, W/4).
+
+Training reads `outputs`, `outputs_both` and `forward_both`, in the encoding of the labels (see
+`model.targets`). Calling the network gives decoded logits: the background, then each category.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.backbone import create_encoder
-from model.config import NetworkConfig
+from model.config import Decoder, NetworkConfig
+from model.targets import decode_logits
 
 STRIDE = 4  # of the logits and representations
 MULTIPLE = 32  # image sides must be multiples of it
 
 
+class Outputs(NamedTuple):
+    """What labels teach, in their encoding."""
+
+    logits: Tensor  # (B, C, H/4, W/4)
+    auxiliary: Tensor | None  # logits (B, C, h, w) of the auxiliary head at its own stride
+
+
 class SegmentationNetwork(nn.Module):
-    """h, f and g in one module; `forward` gives logits, `forward_both` also representations."""
+    """h, f and g in one module."""
 
     def __init__(self, config: NetworkConfig, pretrained: bool = False) -> None:
         super().__init__()
@@ -30,18 +41,32 @@ class SegmentationNetwork(nn.Module):
         channels, strides = encoder.feature_info.channels(), encoder.feature_info.reduction()
         self.low_index = max((i for i, s in enumerate(strides) if s <= STRIDE), default=0)
         self.low_stride = strides[self.low_index]
-        width = config.decoder_channels
-        self.aspp = Aspp(channels[-1], width, config.aspp_rates)
+        width, full = config.decoder_channels, config.decoder == "full"
+        both = width + config.low_channels
+        self.aspp = Aspp(channels[-1], width, config.aspp_rates, config.decoder)
         self.low = _conv_bn(channels[self.low_index], config.low_channels, kernel=1)
-        self.fuse = _separable(width + config.low_channels, width)
-        self.segmentation = _head(width, config.classes)
-        self.representation = _head(width, config.representation_channels)
+        self.fuse = nn.Identity() if full else _separable(both, width)
+        head = _full_head if full else _head
+        inputs = both if full else width
+        self.segmentation = head(inputs, width, config.classes)
+        self.representation = head(inputs, width, config.representation_channels)
+        if config.auxiliary:
+            self.auxiliary = _auxiliary_head(channels[-2], width, config.classes)
 
     def features(self, image: Tensor) -> Tensor:
-        """What both heads read: (B, decoder_channels, H/4, W/4)."""
-        maps = self.encoder(image)
+        """What both heads read, (B, K, H/4, W/4).
+
+        K is `decoder_channels`, and `low_channels` more with the full decoder.
+        """
+        return self._fused(image, self._maps(image))
+
+    def _maps(self, image: Tensor) -> list[Tensor]:
+        maps: list[Tensor] = self.encoder(image)
         if str(getattr(self.encoder, "output_fmt", "NCHW")).upper().endswith("NHWC"):
-            maps = [m.permute(0, 3, 1, 2) for m in maps]
+            return [m.permute(0, 3, 1, 2) for m in maps]
+        return maps
+
+    def _fused(self, image: Tensor, maps: list[Tensor]) -> Tensor:
         low = self.low(maps[self.low_index])
         size = (image.shape[-2] // STRIDE, image.shape[-1] // STRIDE)
         deep = F.interpolate(self.aspp(maps[-1]), size=size, mode="bilinear", align_corners=False)
@@ -50,8 +75,24 @@ class SegmentationNetwork(nn.Module):
         return self.fuse(torch.cat([deep, low], dim=1))
 
     def forward(self, image: Tensor) -> Tensor:
-        """(B, 3, H, W) -> logits (B, C, H/4, W/4)."""
-        return self.segmentation(self.features(image))
+        """(B, 3, H, W) -> decoded logits (B, 1 + categories, H/4, W/4)."""
+        logits = self.segmentation(self.features(image))
+        return decode_logits(logits) if self.config.encoding == "contact_band" else logits
+
+    def outputs(self, image: Tensor) -> Outputs:
+        """Logits of every segmentation head for (B, 3, H, W) images."""
+        maps = self._maps(image)
+        return self._outputs(maps, self._fused(image, maps))
+
+    def outputs_both(self, image: Tensor) -> tuple[Outputs, Tensor]:
+        """As `outputs`, with representations z (B, D, H/4, W/4), not normalized."""
+        maps = self._maps(image)
+        features = self._fused(image, maps)
+        return self._outputs(maps, features), self.representation(features)
+
+    def _outputs(self, maps: list[Tensor], features: Tensor) -> Outputs:
+        auxiliary = self.auxiliary(maps[-2]) if self.config.auxiliary else None
+        return Outputs(self.segmentation(features), auxiliary)
 
     def forward_both(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (B, C, H/4, W/4) and representations z (B, D, H/4, W/4), not normalized."""
@@ -61,11 +102,16 @@ class SegmentationNetwork(nn.Module):
     def train(self, mode: bool = True) -> SegmentationNetwork:
         """As usual, but the encoder's batch statistics stay those of its published weights.
 
-        Small batches of crops from a handful of images are a poor estimate of them.
+        Small batches of crops from a handful of images are a poor estimate of them; settings for
+        large batches let them move.
         """
         super().train(mode)
-        _freeze_statistics(self.encoder)
+        self._keep_encoder_statistics()
         return self
+
+    def _keep_encoder_statistics(self) -> None:
+        if not self.config.encoder_statistics:
+            _freeze_statistics(self.encoder)
 
     def train_with_fixed_statistics(self) -> None:
         """Training mode in which no batch statistics move, those of the heads neither.
@@ -76,7 +122,7 @@ class SegmentationNetwork(nn.Module):
         _freeze_statistics(self)
 
     def eval_with_moving_statistics(self) -> None:
-        """Eval mode, without dropout, in which the batch statistics of the heads follow the crops.
+        """Eval mode, without dropout, in which the batch statistics follow the crops as in `train`.
 
         How an averaged network gets statistics of its own: averaged ones belong to no network.
         """
@@ -84,7 +130,7 @@ class SegmentationNetwork(nn.Module):
         for child in self.modules():
             if isinstance(child, nn.modules.batchnorm._BatchNorm):
                 child.train()
-        _freeze_statistics(self.encoder)
+        self._keep_encoder_statistics()
 
     def parameter_groups(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
         """Encoder's parameters, and all others."""
@@ -94,16 +140,24 @@ class SegmentationNetwork(nn.Module):
 
 
 class Aspp(nn.Module):
-    """Atrous spatial pyramid pooling with separable dilated convolutions."""
+    """Atrous spatial pyramid pooling.
 
-    def __init__(self, inputs: int, width: int, rates: tuple[int, ...]) -> None:
+    The full decoder's is that of U2PL's code (3x3 projection, whole channels dropped), the pooled
+    branch excepted; the separable one's has fewer weights.
+    """
+
+    def __init__(
+        self, inputs: int, width: int, rates: tuple[int, ...], decoder: Decoder = "separable"
+    ) -> None:
         super().__init__()
+        full = decoder == "full"
+        dilated = _conv_bn_3x3 if full else _separable
         self.point = _conv_bn(inputs, width, kernel=1)
-        self.dilated = nn.ModuleList(_separable(inputs, width, rate) for rate in rates)
+        self.dilated = nn.ModuleList(dilated(inputs, width, rate) for rate in rates)
         # No batch norm on the pooled vector: a batch holds only a few of them.
         self.pooled = nn.Sequential(nn.Conv2d(inputs, width, 1), nn.ReLU(inplace=True))
-        self.project = _conv_bn(width * (2 + len(rates)), width, kernel=1)
-        self.dropout = nn.Dropout(0.1)
+        self.project = _conv_bn(width * (2 + len(rates)), width, kernel=3 if full else 1)
+        self.dropout = nn.Dropout2d(0.1) if full else nn.Dropout(0.1)
 
     def forward(self, deep: Tensor) -> Tensor:
         """(B, inputs, h, w) -> (B, width, h, w)."""
@@ -124,8 +178,27 @@ def _separable(inputs: int, outputs: int, rate: int = 1) -> nn.Sequential:
     return nn.Sequential(depthwise, nn.BatchNorm2d(inputs), *_conv_bn(inputs, outputs, kernel=1))
 
 
-def _head(width: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(_separable(width, width), nn.Dropout(0.1), nn.Conv2d(width, outputs, 1))
+def _conv_bn_3x3(inputs: int, outputs: int, rate: int = 1) -> nn.Sequential:
+    conv = nn.Conv2d(inputs, outputs, 3, padding=rate, dilation=rate, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+
+
+def _head(inputs: int, width: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(_separable(inputs, width), nn.Dropout(0.1), nn.Conv2d(width, outputs, 1))
+
+
+def _full_head(inputs: int, width: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        *(_conv_bn_3x3(inputs, width), nn.Dropout2d(0.1)),
+        *(_conv_bn_3x3(width, width), nn.Dropout2d(0.1)),
+        nn.Conv2d(width, outputs, 1),
+    )
+
+
+def _auxiliary_head(inputs: int, width: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        *(_conv_bn_3x3(inputs, width), nn.Dropout2d(0.1)), nn.Conv2d(width, outputs, 1)
+    )
 
 
 def _freeze_statistics(module: nn.Module) -> None:

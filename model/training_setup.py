@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from data_io.errors import DataError
+from model import distributed, official
 from model.backbone import encoder_stride
+from model.banks import MemoryBanks, capacities
 from model.config import NetworkConfig, TrainConfig, aspp_rates
-from model.contrast import MemoryBanks, capacities
+from model.memory import check_memory
 from model.methods import Learner
 from model.network import SegmentationNetwork
+from model.targets import BAND
 
 
 def choose_device(config: TrainConfig) -> torch.device:
@@ -35,18 +40,18 @@ def choose_device(config: TrainConfig) -> torch.device:
 
 
 def create_learner(config: TrainConfig, categories: int, device: torch.device) -> Learner:
-    """Student and its teacher (a copy), banks and random numbers, all from the seed."""
-    stride = encoder_stride(config.backbone, config.output_stride)
-    rates = config.aspp or aspp_rates(config.crop, stride)
+    """Student and its teacher (a copy), banks and random numbers, all from the seed.
+
+    Raises:
+        DataError: the settings do not fit the categories or the memory, or the backbone cannot be
+            had.
+    """
+    if config.compat == "official" and distributed.size() > 1:
+        why = "the published losses are computed in one process"
+        raise DataError("training settings", why, "start one process", field="compat")
+    network = network_config(config, categories)
+    check_memory(config, network, device)
     torch.manual_seed(config.seed)
-    network = NetworkConfig(
-        classes=1 + categories,
-        backbone=config.backbone,
-        output_stride=config.output_stride,
-        aspp_rates=rates,
-        decoder_channels=config.decoder_channels,
-        representation_channels=config.representation_channels,
-    )
     student = SegmentationNetwork(network, pretrained=config.pretrained)
     teacher = SegmentationNetwork(network)
     teacher.load_state_dict(student.state_dict())
@@ -54,17 +59,59 @@ def create_learner(config: TrainConfig, categories: int, device: torch.device) -
         parameter.requires_grad_(False)
     for module in (student, teacher):
         module.to(device).to(memory_format=torch.channels_last)
-    rows = capacities(network.classes, config.bank)
+    sizes = official.capacities if config.compat == "official" else capacities
+    rows = sizes(network.classes, config.bank)
     banks = MemoryBanks(rows, config.representation_channels, device)
     generator = torch.Generator().manual_seed(config.seed)
     return Learner(student, teacher.eval(), banks, config, generator)
 
 
+def network_config(config: TrainConfig, categories: int) -> NetworkConfig:
+    """The network of the settings for so many categories.
+
+    Raises:
+        DataError: as `create_learner`.
+    """
+    classes = _classes(categories, config)
+    stride = encoder_stride(config.backbone, config.output_stride)
+    return NetworkConfig(
+        classes=classes,
+        backbone=config.backbone,
+        output_stride=config.output_stride,
+        aspp_rates=config.aspp or aspp_rates(config.crop, stride),
+        decoder_channels=config.decoder_channels,
+        low_channels=config.low_channels,
+        representation_channels=config.representation_channels,
+        decoder=config.decoder,
+        auxiliary=config.auxiliary > 0,
+        encoder_statistics=config.encoder_statistics,
+        encoding=config.encoding,
+    )
+
+
+def _classes(categories: int, config: TrainConfig) -> int:
+    """C."""
+    if categories < 1:
+        why = "the snapshot has no category, which leaves the background alone (C = 1)"
+        raise DataError("training", why, "label at least one animal")
+    if config.encoding == "contact_band":
+        if categories > 1:
+            why = f"the contact band tells animals of one category apart and there are {categories}"
+            raise DataError(
+                "training settings", why, "use classes or merge the categories", field="encoding"
+            )
+        return BAND + 1
+    return 1 + categories
+
+
 def create_optimizer(student: SegmentationNetwork, config: TrainConfig) -> torch.optim.Optimizer:
-    """AdamW with one rate for the encoder and one for everything on top of it."""
+    """AdamW or SGD with one rate for the encoder and one for everything on top of it."""
     encoder, heads = student.parameter_groups()
     groups = [
         {"params": encoder, "lr": config.lr_encoder},
         {"params": heads, "lr": config.lr_heads},
     ]
-    return torch.optim.AdamW(groups, weight_decay=config.weight_decay)
+    shared: dict[str, Any] = {"weight_decay": config.weight_decay, "fused": True}  # one pass
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(groups, momentum=config.momentum, **shared)
+    return torch.optim.AdamW(groups, **shared)

@@ -15,6 +15,7 @@ from model.augment import to_tensor
 from model.config import IGNORE
 from model.dataset import Frames
 from model.network import MULTIPLE, SegmentationNetwork
+from model.targets import decode_labels
 
 WORSE = 0.03  # IoU on labeled images that a second phase may lose
 DEGENERATE_IOU = 0.05  # a version below it finds no animals worth showing
@@ -62,21 +63,29 @@ def judge(
     Args:
         stop: called between images; raises to end early.
 
+    With the contact band both are decoded first: the measures know one category.
+
     Returns:
         ``iou`` of all animal pixels, ``miou`` over background and the categories that occur
         (both None when nothing can be measured), ``images``.
     """
-    classes = network.config.classes
+    classes = 1 + network.config.categories
     table = np.zeros((classes, classes), np.int64)  # [truth, predicted]
     network.eval()
     for record in records:
         stop()
-        pixels, truth = frames.get(record)
+        pixels, labels = frames.get(record)
+        truth = decode_labels(labels, network.config.encoding)
         predicted = predict_classes(network, pixels, mean, std)
-        known = truth != IGNORE
-        pairs = truth[known].astype(np.int64) * classes + predicted[known]
-        table += np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
-    return {"iou": _animal_iou(table), "miou": _mean_iou(table), "images": len(records)}
+        table += confusion(truth, predicted, classes)
+    return {"iou": _animal_iou(table), "miou": mean_iou(table), "images": len(records)}
+
+
+def confusion(truth: NDArray[Any], predicted: NDArray[Any], classes: int) -> NDArray[np.int64]:
+    """(C, C) counts of pixels, [truth, predicted]; true class 255 is left out."""
+    known = truth != IGNORE
+    pairs = truth[known].astype(np.int64) * classes + predicted[known]
+    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
 
 
 @torch.no_grad()
@@ -103,11 +112,21 @@ def _animal_iou(table: NDArray[np.int64]) -> float | None:
     return float(table[1:, 1:].sum() / union) if union else None
 
 
-def _mean_iou(table: NDArray[np.int64]) -> float | None:
+def class_ious(table: NDArray[np.int64]) -> list[float | None]:
+    """Intersection over union of each class, None for those that the truth does not show."""
     hits = np.diag(table)
     unions = table.sum(0) + table.sum(1) - hits
     occurs = table.sum(1) > 0
-    return float((hits[occurs] / unions[occurs]).mean()) if occurs.any() else None
+    return [
+        float(hit / union) if shown else None
+        for hit, union, shown in zip(hits, unions, occurs, strict=True)
+    ]
+
+
+def mean_iou(table: NDArray[np.int64], first: int = 0) -> float | None:
+    """Mean over the classes from `first` on that the truth shows, None when it shows none."""
+    found = [iou for iou in class_ious(table)[first:] if iou is not None]
+    return sum(found) / len(found) if found else None
 
 
 def degenerate(metrics: dict[str, Any]) -> bool:

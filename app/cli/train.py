@@ -25,6 +25,8 @@ class Preset(str, Enum):
 
     cpu = "cpu"
     gpu = "gpu"
+    paper_voc = "paper_voc"
+    paper_cityscapes = "paper_cityscapes"
 
 
 @command

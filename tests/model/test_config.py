@@ -30,7 +30,7 @@ def test_defaults_and_presets_are_valid() -> None:
 def test_dict_round_trip_through_json() -> None:
     config = TrainConfig(aspp=(1, 2, 3), method="cutmix")
     assert train_config(json.loads(json.dumps(config.as_dict()))) == config
-    network = NetworkConfig(classes=4, aspp_rates=(1, 2, 3))
+    network = NetworkConfig(classes=4, aspp_rates=(1, 2, 3), decoder="full", auxiliary=True)
     assert NetworkConfig.of_dict(json.loads(json.dumps(network.as_dict()))) == network
 
 
@@ -47,6 +47,10 @@ def test_dict_round_trip_through_json() -> None:
         {"minutes": 0},
         {"batch": 1},
         {"lr_heads": -1.0},
+        {"decoder": "wide"},
+        {"encoding": "pixels"},
+        {"optimizer": "adam"},
+        {"ohem": 1.5},
     ],
 )
 def test_bad_settings_are_one_sentence(overrides: dict[str, object]) -> None:

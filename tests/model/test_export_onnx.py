@@ -9,14 +9,23 @@ from model.config import NetworkConfig
 from model.export_onnx import export
 from model.network import SegmentationNetwork
 
+SIZES = {"decoder_channels": 16, "low_channels": 8}
+PLAIN = NetworkConfig(classes=3, **SIZES)  # type: ignore[arg-type]
+FULL = NetworkConfig(
+    classes=3,
+    decoder="full",
+    auxiliary=True,
+    encoding="contact_band",
+    **SIZES,  # type: ignore[arg-type]
+)
 
-@pytest.fixture(scope="module")
+
+@pytest.fixture(scope="module", params=[PLAIN, FULL], ids=["plain", "full with band"])
 def pair(
-    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[SegmentationNetwork, ort.InferenceSession]:
     torch.manual_seed(0)
-    config = NetworkConfig(classes=3, decoder_channels=16, low_channels=8)
-    network = SegmentationNetwork(config, pretrained=True)
+    network = SegmentationNetwork(request.param, pretrained=True)
     for module in network.modules():  # statistics as after training, not the neutral start
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 0.5
@@ -37,6 +46,7 @@ def test_onnx_equals_torch(
     with torch.no_grad():
         expected = network(image).numpy()
     (logits,) = session.run(["logits"], {"image": image.numpy()})
-    assert logits.shape == (1, 3, height // 4, width // 4)
+    channels = 1 + network.config.categories
+    assert logits.shape == (1, channels, height // 4, width // 4)
     assert np.abs(expected).max() > 0.01
     np.testing.assert_allclose(logits, expected, atol=1e-4)

@@ -68,3 +68,94 @@ def test_other_timm_backbones_fit(name: str) -> None:
     with torch.no_grad():
         logits = SegmentationNetwork(config).eval()(torch.randn(1, 3, 64, 64))
     assert logits.shape == (1, 3, 16, 16)
+
+
+FULL = NetworkConfig(
+    classes=3,
+    backbone="resnet10t",
+    output_stride=8,
+    decoder="full",
+    decoder_channels=8,
+    low_channels=4,
+    representation_channels=5,
+    auxiliary=True,
+    encoder_statistics=True,
+)
+
+
+@pytest.fixture(scope="module")
+def full() -> SegmentationNetwork:
+    torch.manual_seed(0)
+    return SegmentationNetwork(FULL)
+
+
+def test_the_full_decoder_has_no_separable_convolution(
+    full: SegmentationNetwork, network: SegmentationNetwork
+) -> None:
+    def grouped(net: SegmentationNetwork) -> list[str]:
+        parts = {name: m for name, m in net.named_modules() if not name.startswith("encoder")}
+        return [n for n, m in parts.items() if isinstance(m, nn.Conv2d) and m.groups > 1]
+
+    assert grouped(network)
+    assert not grouped(full)
+    assert full.eval()(torch.randn(1, 3, 64, 96)).shape == (1, 3, 16, 24)
+    assert full.features(torch.randn(1, 3, 64, 96)).shape == (1, 8 + 4, 16, 24)
+    for head in (full.segmentation, full.representation):
+        kinds = [type(m) for m in head.modules()]
+        assert (kinds.count(nn.Conv2d), kinds.count(nn.Dropout2d)) == (3, 2)
+
+
+def test_outputs_are_those_of_every_head(full: SegmentationNetwork) -> None:
+    full.eval()
+    image = torch.randn(2, 3, 64, 96)
+    with torch.no_grad():
+        outputs, z = full.outputs_both(image)
+        logits, same_z = full.forward_both(image)
+        torch.testing.assert_close(full.outputs(image).auxiliary, outputs.auxiliary)
+    assert torch.equal(outputs.logits, logits)
+    assert torch.equal(z, same_z)
+    assert z.shape == (2, 5, 16, 24)
+    assert outputs.auxiliary is not None
+    assert outputs.auxiliary.shape == (2, 3, 8, 12)  # the third stage, at output stride 8
+
+
+def test_without_an_auxiliary_head_there_is_no_such_output(network: SegmentationNetwork) -> None:
+    assert network.outputs(torch.randn(2, 3, 64, 64)).auxiliary is None
+    assert not any("auxiliary" in name for name in network.state_dict())
+
+
+def test_the_auxiliary_loss_reaches_the_encoder_below_its_last_stage() -> None:
+    network = SegmentationNetwork(FULL)
+    outputs = network.outputs(torch.randn(2, 3, 64, 64))
+    assert outputs.auxiliary is not None
+    outputs.auxiliary.sum().backward()
+    taught = {n for n, p in network.encoder.named_parameters() if p.grad is not None}
+    assert any(name.startswith("layer3") for name in taught)
+    assert not any(name.startswith("layer4") for name in taught)
+
+
+def test_statistics_of_the_encoder_move_where_the_settings_say_so(
+    full: SegmentationNetwork,
+) -> None:
+    for start, moves in (
+        (full.train, True),
+        (full.eval_with_moving_statistics, True),
+        (full.train_with_fixed_statistics, False),
+    ):
+        start()
+        before = _statistics(full)
+        full.outputs_both(torch.randn(2, 3, 64, 64))
+        encoder = {key for key in _moved(full, before) if key.startswith("encoder.")}
+        assert bool(encoder) == moves
+
+
+def test_calling_a_network_with_a_contact_band_gives_one_category() -> None:
+    config = NetworkConfig(classes=3, encoding="contact_band", decoder_channels=8, low_channels=8)
+    assert config.categories == 1
+    network = SegmentationNetwork(config).eval()
+    image = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        decoded, encoded = network(image), network.outputs(image).logits
+    assert (decoded.shape[1], encoded.shape[1]) == (2, 3)
+    p = encoded.softmax(dim=1)
+    torch.testing.assert_close(decoded.softmax(dim=1)[:, 1], p[:, 1] + p[:, 2])

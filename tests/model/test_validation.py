@@ -73,6 +73,26 @@ def test_ground_without_animals_has_no_iou(tmp_path: Path) -> None:
     assert not validation.degenerate(metrics)
 
 
+def test_bands_are_decoded_before_they_are_judged(tmp_path: Path) -> None:
+    record = image(tmp_path, slice(0, 32), slice(0, 32), slice(0, 72))
+    network = RedIsAnimal()
+    network.config = NetworkConfig(classes=3, encoding="contact_band")
+    frames = Frames(1024, 8, "contact_band")
+    assert set(np.unique(frames.get(record)[1])) == {0, 1, 2}
+    metrics = validation.judge(network, [record], frames, HALF, HALF)  # type: ignore[arg-type]
+    assert metrics == {"iou": 1.0, "miou": 1.0, "images": 1}
+
+
+def test_mean_iou_is_over_the_classes_that_the_truth_shows() -> None:
+    table = np.array([[0, 0, 0], [1, 3, 0], [0, 1, 3]])  # [truth, predicted]
+    assert validation.class_ious(table) == [None, 3 / 5, 3 / 4]
+    assert validation.mean_iou(table) == pytest.approx((3 / 5 + 3 / 4) / 2)
+    table[0, 0] = 4
+    assert validation.mean_iou(table) == pytest.approx((4 / 5 + 3 / 5 + 3 / 4) / 3)
+    assert validation.mean_iou(table, first=1) == pytest.approx((3 / 5 + 3 / 4) / 2)
+    assert validation.mean_iou(np.zeros((2, 2), np.int64)) is None
+
+
 def listed(*groups: tuple[str, int]) -> list[SnapshotImage]:
     """So many images of each group, one group after the other; ids are group and number."""
     return [

@@ -1,0 +1,106 @@
+"""The contact band: what is encoded, and that decoding gives the animals back."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from data_io.geometry import rle_of_mask
+from model.config import IGNORE
+from model.targets import (
+    BAND,
+    BODY,
+    RADIUS,
+    animal_ids,
+    contact_band,
+    decode_labels,
+    decode_logits,
+)
+
+
+def herd(seed: int = 0) -> np.ndarray:
+    """Animals (96, 128) of all sizes, some touching, some cut off by the border."""
+    rng = np.random.default_rng(seed)
+    ids = np.zeros((96, 128), np.uint16)
+    rows, columns = np.mgrid[:96, :128]
+    for number in range(1, 9):
+        y, x, a, b = rng.integers(0, [96, 128, 30, 30])
+        ids[((rows - y) / (a + 3)) ** 2 + ((columns - x) / (b + 3)) ** 2 <= 1] = number
+    return ids
+
+
+def two_touching() -> np.ndarray:
+    ids = np.zeros((60, 120), np.uint16)
+    ids[10:50, 10:60], ids[10:50, 60:110] = 1, 2
+    return ids
+
+
+def pieces(mask: np.ndarray) -> int:
+    return cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)[0] - 1
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_decoding_gives_exactly_the_animals(seed: int) -> None:
+    ids = herd(seed)
+    labels = contact_band(ids)
+    assert set(np.unique(labels)) <= {0, BODY, BAND}
+    np.testing.assert_array_equal(decode_labels(labels, "contact_band") == 1, ids > 0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_band_is_what_an_animal_loses_when_it_is_eroded(seed: int) -> None:
+    """Against a distance transform of every animal alone."""
+    ids = herd(seed)
+    band = np.zeros(ids.shape, bool)
+    for number in np.unique(ids[ids > 0]):
+        own = np.pad(ids == number, 50, mode="edge")  # it goes on beyond the border
+        distance = cv2.distanceTransform(own.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        distance = distance[50:-50, 50:-50]
+        band |= (ids == number) & (distance - 0.5 <= RADIUS)
+    different = band != (contact_band(ids) == BAND)
+    assert different.mean() < 0.01  # distances to edges and to centers differ along diagonals
+
+
+def test_between_touching_animals_a_band_parts_the_bodies() -> None:
+    labels = contact_band(two_touching())
+    assert (pieces(labels == BODY), pieces(labels > 0)) == (2, 1)
+    row = labels[30]
+    np.testing.assert_array_equal(row[52:68], BAND)
+    assert (row[51], row[68]) == (BODY, BODY)
+
+
+@pytest.mark.parametrize("offset", range(4))
+def test_the_band_survives_stride_4_at_half_the_size(offset: int) -> None:
+    labels = contact_band(two_touching())[::2, ::2]
+    cells = labels[2 + offset :: 4, 2 + offset :: 4]
+    assert pieces(cells == BODY) == 2
+
+
+def test_the_image_border_is_no_outline() -> None:
+    assert (contact_band(np.ones((40, 40), np.uint16)) == BODY).all()
+    assert (contact_band(np.zeros((40, 40), np.uint16)) == 0).all()
+    half = np.zeros((40, 40), np.uint16)
+    half[:, 20:] = 1
+    np.testing.assert_array_equal(contact_band(half)[5, 20:], [BAND] * 8 + [BODY] * 12)
+
+
+def test_later_animals_lie_on_top() -> None:
+    below, above = np.zeros((8, 8), bool), np.zeros((8, 8), bool)
+    below[:, :5], above[:, 3:] = True, True
+    ids = animal_ids([rle_of_mask(below), rle_of_mask(above)], 8, 8)
+    assert ids[0].tolist() == [1, 1, 1, 2, 2, 2, 2, 2]
+
+
+def test_unverified_ground_stays_unverified_and_classes_stay_as_they_are() -> None:
+    labels = np.array([[0, BODY, BAND, IGNORE]], np.uint8)
+    assert decode_labels(labels, "contact_band").tolist() == [[0, 1, 1, IGNORE]]
+    assert decode_labels(labels, "classes").tolist() == [[0, 1, 2, IGNORE]]
+
+
+def test_decoded_logits_give_the_sum_of_body_and_band() -> None:
+    logits = 5 * torch.randn(2, 3, 4, 5)
+    p, decoded = logits.softmax(dim=1), decode_logits(logits).softmax(dim=1)
+    torch.testing.assert_close(decoded[:, 0], p[:, 0])
+    torch.testing.assert_close(decoded[:, 1], p[:, 1] + p[:, 2])
