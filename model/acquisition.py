@@ -15,10 +15,19 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
-from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
+
+from model.group_order import (
+    COVERING_LATE,
+    UNSURE,
+    UNSURE_LATE,
+    Entry,
+    Line,
+    RankConfig,
+    discount_factors,
+)
 
 Floats = NDArray[np.float64]
 
@@ -49,15 +58,6 @@ class Pick:
     image: str
     score: float | None
     why: str
-
-
-@dataclass(frozen=True)
-class RankConfig:
-    """How the queue is spread."""
-
-    group_discount: float = 0.8  # factor on a group's scores for each image it already has ahead
-    neighbor_gap: int = 1  # images this close in a sequence are near-duplicates
-    similarity: float = 0.97  # so are embeddings whose cosine is at least this
 
 
 def rank(
@@ -104,6 +104,14 @@ def _unit(embedding: NDArray[np.float32] | None) -> Floats | None:
         return None
     vector = np.asarray(embedding, np.float64).ravel()
     return vector / max(1e-12, float(np.linalg.norm(vector)))
+
+
+def pick_of(candidate: Candidate, entry: Entry) -> Pick:
+    """What an entry of `group_order` says about its candidate."""
+    if entry.stage in (UNSURE, UNSURE_LATE):
+        return _unsure(candidate, entry.stage == UNSURE_LATE)
+    first, late = entry.key == 0, entry.stage == COVERING_LATE
+    return Pick(candidate.image, None, _why_covers(candidate, first, late))
 
 
 def _members(pool: Sequence[Candidate]) -> dict[str, list[int]]:
@@ -176,7 +184,7 @@ class _Heads:
     def __init__(self, pool: Sequence[Candidate], discount: float) -> None:
         self._scores = [c.score or 0.0 for c in pool]
         self._groups = [c.group for c in pool]
-        self._factors: list[float] = (discount ** np.arange(len(pool) + 1)).tolist()
+        self._factors = discount_factors(discount, len(pool))
         self._taken = dict.fromkeys(self._groups, 0)
         self._rows: dict[str, list[int]] = {}
         self._heap: list[tuple[float, int, str]] = []
@@ -245,7 +253,7 @@ def _by_distance(
         if candidate.position is not None:
             known[candidate.group].append(candidate.position)
     members = _members(pool)
-    lines = {group: _Line(pool, own, known[group]) for group, own in members.items()}
+    lines = {group: _line(pool, own, known[group]) for group, own in members.items()}
 
     def entry(group: str) -> tuple[bool, int, float, float, int, str]:
         gap, middle, index = lines[group].farthest()
@@ -263,67 +271,9 @@ def _by_distance(
             heapq.heappop(heap)
 
 
-class _Line:
-    """A group's candidates along its sequence, cut where images were seen.
-
-    Between two cuts the farthest candidate lies next to the middle, so a stretch needs two
-    look-ups and not a distance for each of its candidates.
-    """
-
-    def __init__(
-        self, pool: Sequence[Candidate], indices: Sequence[int], seen: Sequence[int]
-    ) -> None:
-        self._places, self._indices = _placed(pool, indices)
-        n = len(self._places)
-        # A first look at a group should start in the middle of its sequence.
-        self._middle = (self._places[(n - 1) // 2] + self._places[n // 2]) / 2 if n else 0.0
-        # -distance, distance from the middle, place in the pool; place in the line, its stretch,
-        # the cuts at its ends. Without a position an image is far from everything.
-        self._heap: list[tuple[float, float, int, int, int, int, float, float]] = [
-            (-inf, 0.0, i, 0, 0, 0, -inf, inf) for i in indices if pool[i].position is None
-        ]
-        heapq.heapify(self._heap)
-        start, low = 0, -inf
-        for cut in sorted(set(seen)):
-            end = bisect_left(self._places, cut)
-            self._add(start, end, low, cut)
-            start, low = end, float(cut)
-        self._add(start, n, low, inf)
-
-    def farthest(self) -> tuple[float, float, int]:
-        """Distance to the nearest image seen, distance from the middle, place in the pool."""
-        minus, middle, index, *_ = self._heap[0]
-        return -minus, middle, index
-
-    def take(self) -> bool:
-        """See the farthest candidate; False when it was the last."""
-        _, _, _, spot, start, end, low, high = heapq.heappop(self._heap)
-        if start < end:
-            place = self._places[spot]
-            self._add(start, spot, low, place)
-            self._add(spot + 1, end, place, high)
-        return bool(self._heap)
-
-    def _add(self, start: int, end: int, low: float, high: float) -> None:
-        """Note the farthest candidate of a stretch between the cuts `low` and `high`."""
-        if start == end:
-            return
-        places, middle = self._places, self._middle
-        uncut = low == -inf and high == inf
-        cut = bisect_right(places, middle if uncut else (low + high) / 2, start, end)
-        spots = [cut] if cut < end else []
-        if cut > start:
-            spots.append(bisect_left(places, places[cut - 1], start, cut))  # the first of equals
-        entries = (
-            (
-                -min(places[spot] - low, high - places[spot]),
-                abs(places[spot] - middle),
-                self._indices[spot],
-                spot,
-            )
-            for spot in spots
-        )
-        heapq.heappush(self._heap, (*min(entries), start, end, low, high))
+def _line(pool: Sequence[Candidate], own: Sequence[int], seen: Sequence[int]) -> Line:
+    unplaced = [index for index in own if pool[index].position is None]
+    return Line(*_placed(pool, own), unplaced, seen)
 
 
 def _by_likeness(

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from model import distributed
 from model.config import IGNORE
 
 Image = NDArray[np.uint8]  # (H, W, 3) RGB
@@ -103,7 +104,7 @@ def to_tensor(images: list[Image], mean: tuple[float, ...], std: tuple[float, ..
 
 @dataclass(frozen=True)
 class CutMix:
-    """A box for each crop of a batch: inside it shows the next crop of the batch instead.
+    """A box for each crop of a batch: inside it shows the next crop of the joint batch instead.
 
     The boxes lie on a grid of 4 pixels, so a map at stride 4 can be mixed like the pixels.
     """
@@ -126,8 +127,10 @@ class CutMix:
 
     def apply(self, maps: Tensor, stride: int = 1) -> Tensor:
         """Mix (B, h, w) or (B, K, h, w) maps whose pixels are `stride` crop pixels wide."""
-        mixed = maps.clone()
+        if not self.boxes:
+            return maps
+        mixed, others = maps.clone(), distributed.following(maps)
         for i, box in enumerate(self.boxes):
             x0, y0, x1, y1 = (side // stride for side in box)
-            mixed[i, ..., y0:y1, x0:x1] = maps[(i + 1) % len(maps), ..., y0:y1, x0:x1]
+            mixed[i, ..., y0:y1, x0:x1] = others[i, ..., y0:y1, x0:x1]
         return mixed

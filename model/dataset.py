@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import cv2
 import numpy as np
@@ -23,9 +24,11 @@ from data_io.atomic import file_sha256
 from data_io.errors import DataError
 from data_io.geometry import mask_of_rle
 from data_io.images import read
-from data_io.snapshot import Snapshot, SnapshotImage
+from data_io.snapshot import VOID, Snapshot, SnapshotImage
 from model.augment import Image, Labels, Window, light_jitter, strong_view, to_tensor, weak_view
-from model.config import IGNORE, TrainConfig
+from model.config import IGNORE, Encoding, TrainConfig
+from model.distributed import own
+from model.targets import animal_ids, contact_band
 
 LABELED, UNLABELED = 0, 1  # streams of random numbers
 
@@ -82,8 +85,8 @@ def _empty(why: str, remedy: str) -> DataError:
 class Frames:
     """Decoded images and label maps at training size, the least recently used dropped first."""
 
-    def __init__(self, max_side: int, limit_mb: int) -> None:
-        self.max_side = max_side
+    def __init__(self, max_side: int, limit_mb: int, encoding: Encoding = "classes") -> None:
+        self.max_side, self.encoding = max_side, encoding
         self.limit = limit_mb << 20
         self.size = 0
         self._kept: OrderedDict[str, tuple[Image, Labels]] = OrderedDict()
@@ -99,7 +102,7 @@ class Frames:
             if record.id in self._kept:
                 self._kept.move_to_end(record.id)
                 return self._kept[record.id]
-        frame = load_frame(record, self.max_side)
+        frame = load_frame(record, self.max_side, self.encoding)
         with self._lock:
             if record.id not in self._kept:
                 self._kept[record.id] = frame
@@ -109,7 +112,9 @@ class Frames:
         return frame
 
 
-def load_frame(record: SnapshotImage, max_side: int) -> tuple[Image, Labels]:
+def load_frame(
+    record: SnapshotImage, max_side: int, encoding: Encoding = "classes"
+) -> tuple[Image, Labels]:
     """Read and scale one image with its label map; see `Frames.get`.
 
     Raises:
@@ -119,14 +124,24 @@ def load_frame(record: SnapshotImage, max_side: int) -> tuple[Image, Labels]:
     if pixels.shape[:2] != (record.height, record.width):
         raise DataError(record.path, "the image changed its size", "import it again")
     _check_bytes(record)
-    labels = label_map(record)
     scale = min(1.0, max_side / max(record.height, record.width))
+    size = (max(1, round(record.width * scale)), max(1, round(record.height * scale)))
     if scale < 1.0:
-        size = (max(1, round(record.width * scale)), max(1, round(record.height * scale)))
         pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
-        # Plain INTER_NEAREST reads at corners, half a step beside the pixels INTER_AREA averages.
-        labels = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST_EXACT)
-    return pixels, np.asarray(labels, np.uint8)
+    labels = np.asarray(_scaled(label_map(record), size), np.uint8)
+    if encoding == "contact_band":
+        animals = [rle for index, rle in record.labels if index != VOID]
+        ids = _scaled(animal_ids(animals, record.height, record.width), size)
+        labels = np.where(labels == IGNORE, labels, contact_band(ids))
+    return pixels, labels
+
+
+def _scaled(numbers: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    """A map of numbers at another width and height."""
+    if numbers.shape[::-1] == size:
+        return numbers
+    # Plain INTER_NEAREST reads at corners, half a step beside the pixels INTER_AREA averages.
+    return np.asarray(cv2.resize(numbers, size, interpolation=cv2.INTER_NEAREST_EXACT))
 
 
 def _check_bytes(record: SnapshotImage) -> None:
@@ -158,6 +173,8 @@ def _bytes(frame: tuple[Image, Labels]) -> int:
 class Crops:
     """Draws batches; `labeled(step)` and `unlabeled(step)` always give the same batch.
 
+    Of processes that train together each one gets its share of the batch.
+
     Attributes:
         left_out: why each unlabeled image that could not be read is passed over; one entry an
             image, for the log, which may take them out.
@@ -172,9 +189,10 @@ class Crops:
     ) -> None:
         self.images, self.config = images, config
         self.mean, self.std = mean, std
-        self.frames = Frames(config.max_side, config.cache_mb)
+        self.frames = Frames(config.max_side, config.cache_mb, config.encoding)
         self.left_out: deque[DataError] = deque()
         self._unreadable: set[str] = set()
+        self._lock = Lock()
         found = {record.id: _animal_boxes(record) for record in images.labeled}
         self.animals = {name: boxes for name, boxes in found.items() if boxes}
         self.with_animals = tuple(r for r in images.labeled if r.id in self.animals)
@@ -182,7 +200,7 @@ class Crops:
     def labeled(self, step: int) -> LabeledBatch:
         """`batch` crops, about `animal_share` of them around an animal."""
         images, labels = [], []
-        for k in range(self.config.batch):
+        for k in own(range(self.config.batch)):
             rng = np.random.default_rng((self.config.seed, LABELED, step, k))
             if rng.random() < self.config.animal_share:
                 record = self._turn(self.with_animals, LABELED, step, k, self.config.batch)
@@ -191,7 +209,7 @@ class Crops:
                 record = self._turn(self.images.labeled, LABELED, step, k, self.config.batch)
                 area = _verified_box(record)
             pixels, truth = self._crop(record, area, rng)
-            images.append(light_jitter(pixels, rng))
+            images.append(light_jitter(pixels, rng) if self.config.labeled_jitter else pixels)
             labels.append(truth)
         label = from_numpy(np.stack(labels).astype(np.int64))
         return LabeledBatch(to_tensor(images, self.mean, self.std), label)
@@ -204,7 +222,7 @@ class Crops:
         """
         config = self.config
         weak, strong, valid = [], [], []
-        for k in range(config.batch_unlabeled):
+        for k in own(range(config.batch_unlabeled)):
             rng = np.random.default_rng((config.seed, UNLABELED, step, k))
             record, pixels, labels = self._next_unlabeled(step, k)
             ground = (labels == IGNORE).astype(np.uint8)
@@ -233,11 +251,16 @@ class Crops:
             try:
                 pixels, labels = self.frames.get(record)
             except DataError as error:
-                self._unreadable.add(record.id)
-                self.left_out.append(error)
+                self._leave_out(record, error)
             else:
                 return record, pixels, labels
         raise _empty("no unlabeled image can be read any more", "put them back or relink them")
+
+    def _leave_out(self, record: SnapshotImage, error: DataError) -> None:
+        with self._lock:  # two threads may miss the same picture at once
+            if record.id not in self._unreadable:
+                self._unreadable.add(record.id)
+                self.left_out.append(error)
 
     def _turn(
         self,
@@ -290,6 +313,8 @@ def _animal_boxes(record: SnapshotImage) -> Boxes:
     """Boxes of what is verified of each animal; drafts outside the verified area do not count."""
     boxes: dict[int, list[NDArray[np.float64]]] = {}
     for index, rle in record.labels:
+        if index == VOID:
+            continue
         seen = rle if record.whole else coco_mask.merge([rle, record.verified], intersect=True)
         if coco_mask.area(seen):
             boxes.setdefault(index, []).append(np.asarray(coco_mask.toBbox(seen), np.float64))

@@ -11,20 +11,24 @@ others differ in what they do with unlabeled crops, which are ADDED to the label
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from model import contrast, pseudo_labels
+from model import distributed, official, pseudo_labels
 from model.augment import CutMix
+from model.banks import MemoryBanks
 from model.config import IGNORE, TrainConfig
-from model.contrast import MemoryBanks
 from model.dataset import LabeledBatch, UnlabeledBatch
-from model.network import STRIDE, SegmentationNetwork
+from model.network import STRIDE, Outputs, SegmentationNetwork
+from model.pixel_losses import supervised_loss, upsample
+from model.pseudo_labels import Partition
+from model.selection import contrastive_term, select, wants_floor
 
 
 @dataclass
@@ -43,6 +47,15 @@ class Learner:
         """C."""
         return self.student.config.classes
 
+    def sample(self, end: int, count: int) -> Tensor:
+        """`count` integers in [0, end)."""
+        return torch.randint(end, (count,), generator=self.generator).to(self.banks.rings[0].device)
+
+    @property
+    def partition_progress(self) -> float:
+        """t / T that the unreliable share follows; 0 throughout without DPA (Eq. 7)."""
+        return self.progress if self.config.dpa else 0.0
+
 
 @dataclass
 class StepLosses:
@@ -53,6 +66,15 @@ class StepLosses:
     unsupervised: float = 0.0
     contrastive: float = 0.0
     reliable: float = 0.0  # share of the valid unlabeled pixels that taught
+
+    def joint(self) -> StepLosses:
+        """What all processes together lose: the sum of their shares, without gradient."""
+        if distributed.size() == 1:
+            return self
+        names = [field.name for field in dataclasses.fields(self)]
+        shares = torch.stack([torch.as_tensor(getattr(self, n)).to(self.total) for n in names])
+        total, *others = distributed.total(shares)
+        return StepLosses(total, *(float(other) for other in others))
 
 
 Step = Callable[[Learner, LabeledBatch, UnlabeledBatch, np.random.Generator], StepLosses]
@@ -65,13 +87,16 @@ class Opinion:
     probability: Tensor
     representation: Tensor
 
+    def mapped(self, change: Callable[[Tensor], Tensor]) -> Opinion:
+        """The same with both maps changed, e.g. mixed like the pixels."""
+        return Opinion(change(self.probability), change(self.representation))
+
 
 def supervised(learner: Learner, labeled: LabeledBatch) -> StepLosses:
     """L_s alone (Eq. 2)."""
     learner.student.train()
-    loss = pseudo_labels.pixel_loss(
-        _upsample(learner.student(labeled.image), labeled.label), labeled.label
-    )
+    outputs = learner.student.outputs(labeled.image)
+    loss = supervised_loss(outputs, labeled.label, learner.config)
     return StepLosses(loss, float(loss.detach()))
 
 
@@ -95,11 +120,11 @@ def _consistency(
     losses = supervised(learner, labeled)
     measure(learner.teacher, labeled.image)
     opinion = ask(learner.teacher, unlabeled.weak)
-    p = _upsample(opinion.probability, unlabeled.valid)
-    target = torch.where(unlabeled.valid, p.argmax(dim=1), IGNORE)
+    p = upsample(opinion.probability, unlabeled.valid)
+    target = torch.where(unlabeled.valid, pseudo_labels.most_probable(p), IGNORE)
     target = mix.apply(pseudo_labels.confident(target, p, learner.config.confidence))
     learner.student.train_with_fixed_statistics()
-    logits = learner.student(mix.apply(unlabeled.strong))
+    logits = learner.student.outputs(mix.apply(unlabeled.strong)).logits
     return _with_unsupervised(learner, losses, logits, target, mix.apply(unlabeled.valid))
 
 
@@ -111,36 +136,83 @@ def u2pl(
     The teacher sees un-mixed weak views, once, in eval mode; its answers are mixed like the pixels.
     Labeled crops alone move the batch statistics of both networks (docs/decisions/0009).
     """
+    if learner.config.compat == "official":
+        return _published(learner, labeled, unlabeled, rng)
     config, mix = learner.config, _mix(unlabeled, rng)
-    alpha = pseudo_labels.alpha_at(learner.progress, config.alpha_0)
+    alpha = pseudo_labels.alpha_at(learner.partition_progress, config.alpha_0)
     sure, unsure = measure(learner.teacher, labeled.image), ask(learner.teacher, unlabeled.weak)
 
     learner.student.train()
-    logits, z_l = learner.student.forward_both(labeled.image)
-    loss = pseudo_labels.pixel_loss(_upsample(logits, labeled.label), labeled.label)
+    outputs, z_l = learner.student.outputs_both(labeled.image)
+    loss = supervised_loss(outputs, labeled.label, config)
     losses = StepLosses(loss, float(loss.detach()))
 
-    p = _upsample(unsure.probability, unlabeled.valid)
+    p = upsample(unsure.probability, unlabeled.valid)
     parts = pseudo_labels.partition(p, unlabeled.valid, alpha)
     target = mix.apply(pseudo_labels.confident(parts.label, p, config.confidence))
     learner.student.train_with_fixed_statistics()
     logits, z_u = learner.student.forward_both(mix.apply(unlabeled.strong))
     losses = _with_unsupervised(learner, losses, logits, target, mix.apply(unlabeled.valid))
 
-    mixed = Opinion(mix.apply(unsure.probability, STRIDE), mix.apply(unsure.representation, STRIDE))
-    small = pseudo_labels.partition(unsure.probability, _at_stride(unlabeled.valid), alpha)
-    pseudo, doubtful, nats, valid = (
-        mix.apply(maps, STRIDE)
-        for maps in (small.label, small.unreliable, small.entropy, _at_stride(unlabeled.valid))
-    )
-    anchors, keys = _select(
-        learner, sure, _at_stride(labeled.label), mixed, pseudo, doubtful, nats, valid
-    )
-    teacher = torch.cat([sure.representation, mixed.representation])
-    l_c = _contrast(learner, torch.cat([z_l, z_u]), teacher, anchors, keys, len(labeled.image))
-    losses.total = losses.total + config.lambda_c * l_c
-    losses.contrastive = float(l_c.detach())
+    if config.contrastive:
+        mixed = unsure.mapped(lambda maps: mix.apply(maps, STRIDE))
+        parts, first = _partitions(learner, unsure.probability, unlabeled.valid, alpha, mix)
+        label = _at_stride(labeled.label)
+        masks = select(config, sure.probability, label, mixed.probability, parts, first)
+        student = torch.cat([z_l, z_u])
+        teacher = torch.cat([sure.representation, mixed.representation])
+        _with_contrast(learner, losses, student, teacher, masks, len(labeled.image))
     return losses
+
+
+def _partitions(
+    learner: Learner, probability: Tensor, valid: Tensor, alpha: float, mix: CutMix
+) -> tuple[Partition, Partition | None]:
+    """Partitions at stride 4, mixed: at alpha_t, and at alpha_0 where rare keys are filled up."""
+    wanted = [alpha]
+    if wants_floor(learner.config, learner.classes):
+        wanted.append(learner.config.alpha_0)
+    found = [
+        pseudo_labels.partition(probability, _at_stride(valid), share).mapped(
+            lambda maps: mix.apply(maps, STRIDE)
+        )
+        for share in wanted
+    ]
+    return found[0], found[1] if len(found) > 1 else None
+
+
+def _published(
+    learner: Learner, labeled: LabeledBatch, unlabeled: UnlabeledBatch, rng: np.random.Generator
+) -> StepLosses:
+    """The published code's step, to be compared with `u2pl`; crops, network and L_s stay ours.
+
+    Pseudo-labels are the teacher's in eval mode on whole crops, entropies and representations those
+    of another answer: in training mode, on labeled and mixed crops together.
+    """
+    config, student, teacher = learner.config, learner.student, learner.teacher
+    p = upsample(ask(teacher, unlabeled.weak).probability, unlabeled.valid)
+    batch, _, height, width = unlabeled.weak.shape
+    mixed = rng.random() < 0.5
+    mix = official.draw_cutmix(batch, height, width, rng.integers) if mixed else CutMix(())
+    target = mix.apply(torch.where(unlabeled.valid, pseudo_labels.most_probable(p), IGNORE))
+    images = torch.cat([labeled.image, mix.apply(unlabeled.strong)])
+
+    student.train()
+    outputs, z = student.outputs_both(images)
+    sure, side = slice(len(labeled.image)), outputs.auxiliary
+    first = Outputs(outputs.logits[sure], None if side is None else side[sure])
+    loss = supervised_loss(first, labeled.label, config)
+    teacher.train()
+    with torch.no_grad():
+        logits, z_teacher = teacher.forward_both(images)
+
+    joint = official.JointBatch(outputs.logits, z, logits, z_teacher, labeled.label, target)
+    alpha = official.alpha_percent(learner.partition_progress, config.alpha_0)
+    rule = official.Rule.of(config)
+    l_u, l_c, reliable = official.losses(joint, alpha, learner.banks, rule, learner.sample)
+    total = loss + config.lambda_u * l_u + config.lambda_c * l_c
+    supervised_l, unsupervised_l, contrast_l = (float(part.detach()) for part in (loss, l_u, l_c))
+    return StepLosses(total, supervised_l, unsupervised_l, contrast_l, reliable)
 
 
 STEPS: dict[str, Step] = {"mean_teacher": mean_teacher, "cutmix": cutmix, "u2pl": u2pl}
@@ -171,8 +243,8 @@ def move_teacher(teacher: torch.nn.Module, student: torch.nn.Module, decay: floa
 
     Batch statistics averaged over steps belong to none of the networks they were measured in.
     """
-    for ours, theirs in zip(teacher.parameters(), student.parameters(), strict=True):
-        ours.lerp_(theirs, 1.0 - decay)
+    average = get_ema_multi_avg_fn(decay)  # all tensors at once
+    average(list(teacher.parameters()), list(student.parameters()), None)
 
 
 def ema_decay(step: int, final: float) -> float:
@@ -183,66 +255,37 @@ def ema_decay(step: int, final: float) -> float:
 def _with_unsupervised(
     learner: Learner, losses: StepLosses, logits: Tensor, target: Tensor, valid: Tensor
 ) -> StepLosses:
-    """Add lambda_u L_u, the mean over ALL valid pixels (Eq. 3; see `pixel_loss`)."""
-    count = valid.sum()
-    l_u = pseudo_labels.pixel_loss(_upsample(logits, target), target, count)
+    """Add lambda_u L_u, by default the mean over ALL valid pixels (Eq. 3; see `pixel_loss`)."""
+    count = valid.sum()  # of this process, as what is divided by it
+    divisor = None if learner.config.normalize_kept else count
+    l_u = pseudo_labels.pixel_loss(upsample(logits, target), target, divisor)
     losses.total = losses.total + learner.config.lambda_u * l_u
     losses.unsupervised = float(l_u.detach())
-    losses.reliable = float((target != IGNORE).sum() / count.clamp(min=1))
+    losses.reliable = float((target != IGNORE).sum() / distributed.total(count).clamp(min=1))
     return losses
 
 
-def _select(
+def _with_contrast(
     learner: Learner,
-    sure: Opinion,
-    label: Tensor,
-    unsure: Opinion,
-    pseudo: Tensor,
-    doubtful: Tensor,
-    nats: Tensor,
-    valid: Tensor,
-) -> tuple[Tensor, Tensor]:
-    """A_c and n(c) as (C, B, h, w) masks, labeled images first (Eq. 9-15)."""
-    delta_p, rule = learner.config.delta_p, contrast.rule_for(learner.classes)
-    floor = contrast.KEY_FLOOR if learner.classes < contrast.MANY_CLASSES else 0
-    anchors = [
-        contrast.anchor_masks(sure.probability, label, delta_p),
-        contrast.anchor_masks(unsure.probability, pseudo, delta_p),
-    ]
-    keys = [
-        contrast.negatives_labeled(sure.probability, label, rule),
-        contrast.negatives_unlabeled(unsure.probability, doubtful, rule, nats, valid, floor),
-    ]
-    return torch.cat(anchors, dim=1), torch.cat(keys, dim=1)
-
-
-def _contrast(
-    learner: Learner, student: Tensor, teacher: Tensor, anchors: Tensor, keys: Tensor, labeled: int
-) -> Tensor:
-    """Store this step's keys, then L_c against the banks (Eq. 4, 16)."""
-    config = learner.config
-    quota = config.quota if learner.classes < contrast.MANY_CLASSES else 0
-    contrast.enqueue(learner.banks, teacher, keys, labeled, quota, learner.generator)
-    return contrast.contrastive_loss(
-        student,
-        teacher,
-        anchors,
-        learner.banks,
-        config.anchors,
-        config.negatives,
-        config.temperature,
-        learner.generator,
-    )
+    losses: StepLosses,
+    student: Tensor,
+    teacher: Tensor,
+    masks: tuple[Tensor, Tensor],
+    labeled: int,
+) -> None:
+    """Add lambda_c L_c; `masks` are anchors and keys of `select`."""
+    with torch.autocast(student.device.type, enabled=False):  # products of vectors in float32
+        l_c = contrastive_term(
+            learner.config, learner.banks, learner.generator, student, teacher, *masks, labeled
+        )
+    losses.total = losses.total + learner.config.lambda_c * l_c
+    losses.contrastive = float(l_c.detach())
 
 
 def _mix(unlabeled: UnlabeledBatch, rng: np.random.Generator) -> CutMix:
-    return CutMix.draw(len(unlabeled.weak), unlabeled.weak.shape[-1], rng)
-
-
-def _upsample(maps: Tensor, like: Tensor) -> Tensor:
-    """Stride-4 maps (B, K, h, w) -> float32 at the size of (B, H, W) labels."""
-    size = like.shape[-2:]
-    return F.interpolate(maps.float(), size=size, mode="bilinear", align_corners=False)
+    """This process's boxes for the joint batch."""
+    batch, crop = len(unlabeled.weak) * distributed.size(), unlabeled.weak.shape[-1]
+    return CutMix(tuple(distributed.own(CutMix.draw(batch, crop, rng).boxes)))
 
 
 def _at_stride(labels: Tensor) -> Tensor:

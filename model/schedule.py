@@ -51,6 +51,15 @@ def fixed_lengths(config: TrainConfig, names: Sequence[str]) -> list[int]:
     return [first, config.steps - first]
 
 
+def semi_cost(config: TrainConfig) -> float:
+    """About how many supervised steps one semi-supervised step takes.
+
+    Counted in passes over a crop, backward worth two: the student learns labeled and unlabeled
+    crops (3 each), the teacher looks at both (1 each), against 3 for each labeled crop.
+    """
+    return 4 * (config.batch + config.batch_unlabeled) / (3 * config.batch)
+
+
 @dataclass
 class Clock:
     """The time budget of a job in seconds, across interruptions.
@@ -58,18 +67,25 @@ class Clock:
     Attributes:
         budget: wall time of everything.
         validation: what judging one phase takes; measured as soon as there is something to measure.
+        comparison: what comparing the two phases takes, in judgings; 0 = they are not compared.
     """
 
     budget: float
     validation: float = 0.0
+    comparison: float = 0.0
 
     def phase_end(self, index: int, count: int, first_share: float) -> float:
         """Seconds since the start of the job at which phase `index` of `count` must end."""
         finish = FINISH_SECONDS + 0.02 * self.budget
-        usable = max(0.0, self.budget - finish - count * self.validation)
+        judging = (count + self.comparison) * self.validation
+        usable = max(0.0, self.budget - finish - judging)
         if index == count - 1:
             return usable + (count - 1) * self.validation
         return usable * first_share
+
+    def rest(self, judgings: int) -> float:
+        """Seconds of everything but steps while so many phases are still to be judged."""
+        return (judgings + self.comparison) * self.validation + FINISH_SECONDS
 
 
 def length(step_seconds: Sequence[float], done: int, left: float) -> int:

@@ -1,8 +1,13 @@
 """Train a model version: ``python -m model.train JOB_DIR``.
 
-Reads ``config.json`` ({"snapshot", "version", "parent", "train"}), appends to ``log.jsonl``, keeps
-``checkpoint/``, and ends with ``version/`` and ``result.json`` or with ``error.json``.
+Reads ``config.json`` ({"snapshot", "version", "parent", "train"}), appends to ``log.jsonl`` and
+``log.csv``, keeps ``checkpoint/``, and ends with ``version/`` and ``result.json`` or with
+``error.json``.
 Exit code 0 = done, 1 = failed, 3 = stopped and resumable by running the same command again.
+
+Several processes share the crops of every batch with
+``torchrun --nproc-per-node N -m model.train JOB_DIR`` (see `model.distributed`); batches mean the
+same as with one. torchrun has exit codes of its own.
 
 A version depends on its snapshot and settings alone: training always starts from the backbone's
 published weights, and `parent` is only recorded.
@@ -14,29 +19,29 @@ import math
 import shutil
 import statistics
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from data_io.atomic import recover_folder
 from data_io.errors import DataError, StoreError
-from data_io.snapshot import SnapshotImage, read_snapshot
-from model import methods, schedule, validation
+from data_io.snapshot import read_snapshot
+from model import distributed, loader, methods, schedule
 from model.backbone import normalization
 from model.checkpoint import save_version
 from model.config import train_config
 from model.dataset import Crops, LabeledBatch, UnlabeledBatch, pools
+from model.judging import Judging
 from model.methods import StepLosses
+from model.optimization import Optimization
+from model.pace import Pace
 from model.training_job import DONE, STOPPED, disk_sentence, fail, read_spec, write_result
 from model.training_log import TrainingLog
-from model.training_setup import choose_device, create_learner, create_optimizer
+from model.training_setup import choose_device, create_learner
 from model.training_state import (
     Cancelled,
     Progress,
@@ -46,10 +51,6 @@ from model.training_state import (
     restore_state,
     save_state,
 )
-
-STARTED = time.monotonic() - time.process_time()  # loading the libraries counts as well
-RECENT = 20  # steps behind the estimate of the remaining time
-JUDGED_WITHOUT_VALIDATION = 6  # labeled images that show whether a network is degenerate
 
 
 class NotFiniteError(Exception):
@@ -63,18 +64,25 @@ class Training:
         self.job, self.stop = job, stop
         self.spec = read_spec(job)
         self.config = train_config(self.spec.get("train", {}))
-        self.log = TrainingLog(job / "log.jsonl")
+        self.device = choose_device(self.config)
+        distributed.start(self.device)
+        distributed.require_shares(self.config)
+        self.log = TrainingLog(job, silent=not distributed.leads())
         self.snapshot = read_snapshot(self.spec["snapshot"])
         self.images = pools(self.snapshot)
-        self.device = choose_device(self.config)
         mean, std = normalization(self.config.backbone)
         self.crops = Crops(self.images, self.config, mean, std)
         self.names = schedule.phases(self.config, bool(self.images.unlabeled))
         self.learner = create_learner(self.config, len(self.snapshot.categories), self.device)
-        self.clock = schedule.Clock(self.config.minutes * 60.0)
+        distributed.join(self.learner.student, self.learner.teacher, seed=self.config.seed)
+        self.optimization = Optimization(self.learner.student, self.config, self.device)
         self.first: dict[str, Tensor] | None = None
-        self.recent: list[float] = []
         self.progress = self._begin_or_resume()
+        self.judging = Judging(self.crops, len(self.names), stop.check)
+        self.pace = Pace(self.config, self.progress, self.judging.comparison, self.device)
+        self.log.begin(self.progress.total_step)
+        if self.progress.seconds:
+            self.log.say(f"resumed after step {self.progress.total_step}", **self._place())
 
     def run(self) -> None:
         """Every phase that is left, then the version."""
@@ -82,123 +90,96 @@ class Training:
             while self.progress.phase < len(self.names):
                 self.run_phase()
                 self.judge_phase()
-        self.finish()
+        if distributed.leads():
+            self.finish()
 
     # --- a phase ----------------------------------------------------------------------------------
 
     def run_phase(self) -> None:
         """Steps until the phase has its length."""
-        progress = self.progress
-        saved = time.monotonic()
+        progress, pace = self.progress, self.pace
+        saved = began = pace.now()
         self.log.say(self._phase_message(), **self._place())
-        for labeled, unlabeled in self._batches():
+        with closing(self._batches()) as batches:
+            while not pace.phase_is_over():
+                losses = self._step(*next(batches))
+                progress.step += 1
+                ended = pace.now()
+                if pace.count(ended - began):
+                    length = progress.lengths[progress.phase]
+                    self.log.say(f"{length} steps fit into the time of this phase", **self._place())
+                began = ended
+                self._report(losses)
+                self._say_left_out()
+                if self._pause(ended - saved >= self.config.checkpoint_seconds):
+                    self._refit()
+                    self.save()
+                    saved = began = pace.now()
+
+    def _pause(self, due: bool) -> bool:
+        """Whether a checkpoint is due, as all processes see it.
+
+        Raises:
+            Cancelled: one of them was asked to stop.
+        """
+        if distributed.size() == 1:
             self.stop.check()
-            began = time.monotonic()
-            losses = self._step(labeled, unlabeled)
-            progress.step += 1
-            self._count(time.monotonic() - began)
-            self._report(losses)
-            self._say_left_out()
-            if time.monotonic() - saved >= self.config.checkpoint_seconds:
-                self._refit()
-                self.save()
-                saved = time.monotonic()
+            return due
+        if distributed.any_of(self.stop.wanted(), self.device):
+            raise Cancelled
+        return bool(distributed.agreed(due, self.device))
 
     def _step(self, labeled: LabeledBatch, unlabeled: UnlabeledBatch | None) -> StepLosses:
+        """Learn a batch; the losses are those of the joint batch."""
         learner, progress = self.learner, self.progress
-        self._set_rates()
-        with self._autocast():
+        self.optimization.set_rates(self._rate_factor())
+        with self.optimization.autocast():
             if unlabeled is None:
                 losses = methods.supervised(learner, labeled)
             else:
                 learner.progress = progress.step / max(progress.lengths[progress.phase], 1)
                 rng = np.random.default_rng((self.config.seed, 9, progress.step))
                 losses = methods.STEPS[self.config.method](learner, labeled, unlabeled, rng)
-        if not math.isfinite(float(losses.total.detach())):
+        told = losses.joint()
+        if not math.isfinite(float(told.total.detach())):
             raise NotFiniteError
-        self.optimizer.zero_grad(set_to_none=True)
-        losses.total.backward()
-        self.optimizer.step()
+        self.optimization.step(losses.total)
         if unlabeled is not None:
             decay = methods.ema_decay(progress.step, self.config.ema)
             methods.move_teacher(learner.teacher, learner.student, decay)
-        return losses
+        return told
 
-    def _batches(self) -> Iterator[tuple[LabeledBatch, UnlabeledBatch | None]]:
-        """The batches of the phase, the next one made while the present one is learned."""
-        progress = self.progress
-        with ThreadPoolExecutor(max_workers=1) as workers:
-            ahead = workers.submit(self._batch, progress.phase, progress.total_step)
-            while not self._phase_is_over():
-                batch = ahead.result()
-                ahead = workers.submit(self._batch, progress.phase, progress.total_step + 1)
-                yield batch
+    def _batches(self) -> Generator[loader.Batch, None, None]:
+        """The batches of the phase from here on, on the device."""
+        phase, config = self.progress.phase, self.config
+        made = loader.ahead(
+            lambda step: self._batch(phase, step),
+            self.progress.total_step,
+            config.prefetch,
+            config.workers,
+        )
+        with closing(made):
+            for batch in made:
+                yield loader.moved(batch, self.device)
 
-    def _batch(self, phase: int, step: int) -> tuple[LabeledBatch, UnlabeledBatch | None]:
-        labeled = self.crops.labeled(step)
-        labeled = LabeledBatch(labeled.image.to(self.device), labeled.label.to(self.device))
-        if self.names[phase] == schedule.SUPERVISED:
-            return labeled, None
-        more = self.crops.unlabeled(step)
-        parts = (part.to(self.device) for part in (more.weak, more.strong, more.valid))
-        return labeled, UnlabeledBatch(*parts)
+    def _batch(self, phase: int, step: int) -> loader.Batch:
+        semi = self.names[phase] == schedule.SEMI
+        unlabeled = self.crops.unlabeled(step) if semi else None
+        return loader.pinned((self.crops.labeled(step), unlabeled), self.device)
 
-    def _phase_is_over(self) -> bool:
-        length = self.progress.lengths[self.progress.phase]
-        return 0 < length <= self.progress.step
-
-    def _set_rates(self) -> None:
+    def _rate_factor(self) -> float:
         """Poly decay over the whole job; the rate stands still until a phase's length is known."""
         progress, config = self.progress, self.config
         length = progress.lengths[progress.phase]
         share = schedule.share(
             progress.phase, len(self.names), progress.step, length, config.first_share
         )
-        factor = schedule.poly(share, config.power)
-        rates = (config.lr_encoder, config.lr_heads)
-        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate * factor
-
-    # --- time -------------------------------------------------------------------------------------
-
-    def elapsed(self) -> float:
-        """Seconds this job has run, before an interruption and since."""
-        return self._before + time.monotonic() - STARTED
-
-    def _count(self, seconds: float) -> None:
-        """Note a step's time; fix the phase's length once enough steps are measured."""
-        progress = self.progress
-        self.recent = [*self.recent[1 - RECENT :], seconds]
-        if progress.lengths[progress.phase]:
-            return
-        progress.step_seconds.append(seconds)
-        if len(progress.step_seconds) >= schedule.MEASURED:
-            self._fix_length(progress.step_seconds[schedule.DISCARDED :])
-            length = progress.lengths[progress.phase]
-            self.log.say(f"{length} steps fit into the time of this phase", **self._place())
+        return schedule.poly(share, config.power)
 
     def _refit(self) -> None:
-        """Fit the rest of the phase into its time anew when the machine's speed changed."""
-        progress = self.progress
-        length = progress.lengths[progress.phase]
-        if self.config.steps or not length or self._phase_is_over():
-            return
-        needed = (length - progress.step) * statistics.median(self.recent)
-        if schedule.misfits(progress.step, length, needed, self._phase_left()):
-            self._fix_length(self.recent)
-            length = progress.lengths[progress.phase]
+        if self.pace.refit():
+            length = self.progress.lengths[self.progress.phase]
             self.log.say(f"the machine's speed changed: now {length} steps", **self._place())
-
-    def _fix_length(self, seconds: Sequence[float]) -> None:
-        progress = self.progress
-        progress.lengths[progress.phase] = schedule.length(
-            seconds, progress.step, self._phase_left()
-        )
-
-    def _phase_left(self) -> float:
-        phase, count = self.progress.phase, len(self.names)
-        end = self.clock.phase_end(phase, count, self.config.first_share)
-        return end - self.elapsed()
 
     # --- after a phase ----------------------------------------------------------------------------
 
@@ -206,42 +187,30 @@ class Training:
         """Measure what the phase made, then set up the next one."""
         progress, learner = self.progress, self.learner
         network = learner.teacher if progress.phase else learner.student
-        began = time.monotonic()
-        metrics = validation.judge(
-            network,
-            self._judged_images(),
-            self.crops.frames,
-            self.crops.mean,
-            self.crops.std,
-            self.stop.check,
-        )
-        self.clock.validation = time.monotonic() - began
+        began = self.pace.now()
+        metrics = self.judging.measure(network, self.device)
+        self.pace.clock.validation = self.pace.now() - began
         self._say_judged(metrics)
         progress.judged.append(metrics)
         if progress.phase == 0 and len(self.names) > 1:
             self.first = copy_weights(learner.student)
             learner.teacher.load_state_dict(learner.student.state_dict())
         progress.phase, progress.step, progress.step_seconds = progress.phase + 1, 0, []
-        self.recent = []
+        self.pace.recent = []
         self.save()
-
-    def _judged_images(self) -> list[SnapshotImage]:
-        images = self.images
-        if images.validation:
-            return validation.spread(images.validation, validation.MOST_IMAGES)
-        return validation.spread(images.labeled, JUDGED_WITHOUT_VALIDATION)
 
     def finish(self) -> None:
         """Keep the better phase: write the version and the result."""
-        judged = self.progress.judged
-        kept, why = validation.choose_phase(judged, bool(self.images.validation))
+        judged, teacher = self.progress.judged, self.learner.teacher
+        kept, why, compared = self.judging.choose(judged, teacher, self.first)
         metrics = {
             **judged[kept],
             "on": "validation" if self.images.validation else "training",
             "phases": dict(zip(self.names, judged, strict=True)),
+            "agreement": compared.as_dict() if compared else None,
         }
         self.log.say(why, **self._place())
-        final = self.learner.teacher if len(self.names) > 1 else self.learner.student
+        final = teacher if len(self.names) > 1 else self.learner.student
         weights = copy_weights(final) if kept == len(self.names) - 1 else self.first
         assert weights is not None
         save_version(
@@ -256,6 +225,7 @@ class Training:
             snapshot=self.snapshot.hash,
             kept=self.names[kept],
         )
+        self.progress.seconds = self.pace.elapsed()
         write_result(self.job, self.names[kept], metrics, why, self.progress, self.config)
         shutil.rmtree(self.job / "checkpoint", ignore_errors=True)
 
@@ -269,25 +239,24 @@ class Training:
             "step": progress.total_step,
             "steps": sum(progress.lengths) if known else None,
             "phase": self.names[phase],
-            "eta": self._eta(),
+            "eta": self.pace.eta(),
         }
-
-    def _eta(self) -> float:
-        """Seconds until the job ends."""
-        if not self.config.steps:
-            return max(0.0, self.clock.budget - self.elapsed())
-        usual = statistics.median(self.recent) if self.recent else 0.0
-        return (self.config.steps - self.progress.total_step) * usual + schedule.FINISH_SECONDS
 
     def _report(self, losses: StepLosses) -> None:
         semi = self.names[self.progress.phase] == schedule.SEMI
+        rates = [group["lr"] for group in self.optimization.optimizer.param_groups]
+        crops = self.config.batch + (self.config.batch_unlabeled if semi else 0)
         self.log.step(
-            force=self._phase_is_over(),
+            force=self.pace.phase_is_over(),
             loss=float(losses.total.detach()),
             loss_supervised=losses.supervised,
             loss_unsupervised=losses.unsupervised if semi else None,
             loss_contrastive=losses.contrastive if semi else None,
             reliable=losses.reliable if semi else None,
+            lr_encoder=rates[0],
+            lr_heads=rates[1],
+            seconds=self.pace.elapsed(),
+            images_per_second=crops / statistics.median(self.pace.recent),
             **self._place(),
         )
 
@@ -302,22 +271,26 @@ class Training:
 
     def _say_left_out(self) -> None:
         while self.crops.left_out:
-            self.log.say(f"passed over: {self.crops.left_out.popleft()}", **self._place())
+            words = f"passed over: {self.crops.left_out.popleft()}"
+            self.log.say(words, **self._place())
+            if not distributed.leads():  # its log is silent
+                print(words, file=sys.stderr)
 
     def _say_judged(self, metrics: dict[str, Any]) -> None:
-        words = "validation" if self.images.validation else "labeled"
-        iou = "nothing to measure" if metrics["iou"] is None else f"animal IoU {metrics['iou']:.3f}"
-        validated = metrics["iou"] if self.images.validation else None
-        self.log.say(f"{iou} on {words} images", val_iou=validated, **self._place())
+        found = metrics.get("iou")
+        iou = "nothing to measure" if found is None else f"animal IoU {found:.3f}"
+        validated = found if self.images.validation else None
+        words = f"{iou} on {self.judging.words} images"
+        self.log.say(words, val_iou=validated, **self._place())
 
     def save(self) -> None:
         """Replace the checkpoint."""
-        self.progress.seconds = self.elapsed()
+        self.progress.seconds = self.pace.elapsed()
         save_state(
             self.job / "checkpoint",
             self.progress,
             self.learner,
-            self.optimizer,
+            self.optimization,
             self.first,
             self._identity(),
         )
@@ -326,15 +299,14 @@ class Training:
         return {"snapshot": self.snapshot.hash, "train": self.config.as_dict()}
 
     def _begin_or_resume(self) -> Progress:
-        self.optimizer = create_optimizer(self.learner.student, self.config)
-        progress = read_progress(self.job / "checkpoint", self._identity())
-        if progress is None:
-            self._before = 0.0
-            return Progress(lengths=schedule.fixed_lengths(self.config, self.names))
-        self._before = progress.seconds
         folder = self.job / "checkpoint"
-        self.first = restore_state(folder, self.learner, self.optimizer)
-        self.log.say(f"resumed after step {progress.total_step}", step=progress.total_step)
+        if distributed.leads():
+            recover_folder(folder)
+        distributed.agreed(0.0, self.device)  # nobody reads before that is done
+        progress = read_progress(folder, self._identity())
+        if progress is None:
+            return Progress(lengths=schedule.fixed_lengths(self.config, self.names))
+        self.first = restore_state(folder, self.learner, self.optimization)
         return progress
 
     @contextmanager
@@ -345,12 +317,6 @@ class Training:
             self.save()
             self.log.say("stopped; the job can be resumed", **self._place())
             raise
-
-    @contextmanager
-    def _autocast(self) -> Iterator[None]:
-        on = self.config.autocast and self.device.type == "cuda" and torch.cuda.is_bf16_supported()
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=on):
-            yield
 
 
 # --- the process ----------------------------------------------------------------------------------
@@ -366,7 +332,8 @@ def main(arguments: Sequence[str]) -> int:
         return DONE
     (job / "error.json").unlink(missing_ok=True)
     try:
-        Training(job, StopRequest()).run()
+        with distributed.ended():
+            Training(job, StopRequest()).run()
     except Cancelled:
         return STOPPED
     except (DataError, StoreError) as error:

@@ -60,10 +60,16 @@ def write_result(
 
 
 def fail(job: Path, sentence: str) -> int:
-    """Leave the sentence in ``error.json`` (stderr when even that is impossible)."""
+    """Leave the sentence in ``error.json`` (stderr when even that is impossible).
+
+    The first sentence stays: of processes that train together the others fail for want of one.
+    """
     print(sentence, file=sys.stderr)
     try:
-        (job / "error.json").write_text(json.dumps({"error": sentence}), encoding="utf-8")
+        with (job / "error.json").open("x", encoding="utf-8") as stream:
+            json.dump({"error": sentence}, stream)
+    except FileExistsError:
+        pass
     except OSError:
         print("error.json could not be written either", file=sys.stderr)
     return FAILED

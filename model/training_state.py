@@ -1,4 +1,15 @@
-"""What a training job remembers across a kill: written whole, read back without pickled code."""
+"""What a training job remembers across a kill: written whole, read back without pickled code.
+
+A resumed job goes on as if nothing had happened. Everything it depends on is either stored (both
+networks, optimizer, gradient scaler, banks, torch's random numbers, the place in the schedule) or a
+function of seed and step (batches, views, mixing). On the CPU the final weights are equal bit by
+bit, given the same torch, the same kind of processor and the same number of threads: other kernels
+and other splits of a sum round differently. Nor does PyTorch promise it on CUDA, where some sums
+(of interpolation and indexing, in backward) are made by atomic additions in any order, nor for
+several processes whose number or backend changes. A job whose length is given in minutes has as
+many steps as time allows, which no second run repeats.
+https://docs.pytorch.org/docs/stable/notes/randomness.html
+"""
 
 from __future__ import annotations
 
@@ -16,7 +27,9 @@ from torch import Tensor, nn
 
 from data_io.atomic import recover_folder, whole_folder
 from data_io.errors import DataError
+from model import distributed
 from model.methods import Learner
+from model.optimization import Optimization
 
 STATE, PROGRESS = "state.pt", "progress.json"
 
@@ -46,11 +59,11 @@ def save_state(
     folder: Path,
     progress: Progress,
     learner: Learner,
-    optimizer: torch.optim.Optimizer,
+    optimization: Optimization,
     first: dict[str, Tensor] | None,
     identity: dict[str, Any],
 ) -> None:
-    """Replace the job's checkpoint.
+    """Replace the job's checkpoint; every process takes part, the leader writes.
 
     Args:
         first: weights kept from the first phase.
@@ -60,12 +73,13 @@ def save_state(
         "student": learner.student.state_dict(),
         "teacher": learner.teacher.state_dict() if progress.phase else None,
         "first": first,
-        "optimizer": optimizer.state_dict(),
+        **optimization.state(),
         "banks": learner.banks.state(),
         "generator": learner.generator.get_state(),
-        "random": torch.get_rng_state(),
-        "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        **random_states(optimization.device),
     }
+    if not distributed.leads():
+        return
     buffer = io.BytesIO()  # torch reports a full disk as a RuntimeError, a file as an OSError
     torch.save(stored, buffer)
     with whole_folder(folder) as draft:
@@ -91,20 +105,35 @@ def read_progress(folder: Path, identity: dict[str, Any]) -> Progress | None:
 
 
 def restore_state(
-    folder: Path, learner: Learner, optimizer: torch.optim.Optimizer
+    folder: Path, learner: Learner, optimization: Optimization
 ) -> dict[str, Tensor] | None:
     """Load everything `save_state` wrote into the objects; returns the first phase's weights."""
     stored = torch.load(folder / STATE, map_location="cpu", weights_only=True)
     learner.student.load_state_dict(stored["student"])
     learner.teacher.load_state_dict(stored["teacher"] or stored["student"])
-    optimizer.load_state_dict(stored["optimizer"])
+    optimization.restore(stored)
     learner.banks.restore(stored["banks"])
     learner.generator.set_state(stored["generator"])
-    torch.set_rng_state(stored["random"])
-    if stored["random_cuda"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(stored["random_cuda"])
+    set_random_states(stored, optimization.device)
     first: dict[str, Tensor] | None = stored["first"]
     return first
+
+
+def random_states(device: torch.device) -> dict[str, Tensor]:
+    """Torch's random numbers, one row (bytes, uint8) a process: "random" and "random_<device>"."""
+    states = {"random": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["random_cuda"] = torch.cuda.get_rng_state()
+    rows = {name: state.unsqueeze(0).to(device) for name, state in states.items()}
+    return {name: distributed.gathered(row).cpu() for name, row in rows.items()}
+
+
+def set_random_states(states: dict[str, Tensor], device: torch.device) -> None:
+    """Inverse of `random_states`; with more processes than before, rows serve twice."""
+    place = distributed.rank() % len(states["random"])
+    torch.set_rng_state(states["random"][place].clone())  # a row within a tensor crashes torch
+    if device.type == "cuda" and "random_cuda" in states:
+        torch.cuda.set_rng_state(states["random_cuda"][place].clone())
 
 
 def copy_weights(network: nn.Module) -> dict[str, Tensor]:
@@ -124,9 +153,13 @@ class StopRequest:
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self.asked = True
 
+    def wanted(self) -> bool:
+        """Whether somebody asked, or nobody is there any more who could."""
+        return self.asked or os.getppid() != self.parent
+
     def check(self) -> None:
         """Raises:
         Cancelled: the job should write a checkpoint and end.
         """
-        if self.asked or os.getppid() != self.parent:
+        if self.wanted():
             raise Cancelled

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,7 @@ import torch
 from data_io.atomic import file_sha256
 from data_io.errors import DataError
 from data_io.geometry import rle_of_mask
-from data_io.snapshot import Snapshot, SnapshotImage
+from data_io.snapshot import VOID, Snapshot, SnapshotImage
 from data_io.types import Category
 from model.config import IGNORE, TrainConfig
 from model.dataset import Crops, Frames, label_map, load_frame, pools
@@ -34,7 +35,7 @@ def record(
     for index, (x0, y0, x1, y1) in animals:
         mask = np.zeros((HEIGHT, WIDTH), bool)
         mask[y0:y1, x0:x1] = True
-        pixels[mask] = (100 * index, 0, 0)
+        pixels[mask] = (100 * index % 256, 0, 0)
         labels.append((index, rle_of_mask(mask)))
     path = folder / f"{name}.png"
     cv2.imwrite(str(path), pixels[..., ::-1])
@@ -222,3 +223,21 @@ def test_a_lost_labeled_image_is_missed(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"whole\.png"):
         crops.labeled(0)
     assert not crops.left_out
+
+
+def test_void_is_unverified_ground_that_makes_no_image_unlabeled(tmp_path: Path) -> None:
+    image = record(tmp_path, "void", animals=(*ANIMAL, (VOID, (60, 0, 160, 90))))
+    labels = label_map(image)
+    assert (labels[:, 60:] == IGNORE).all()
+    assert (labels[30:60, 20:60] == 1).all()
+    found = pools(snapshot(image))
+    assert (len(found.labeled), len(found.unlabeled)) == (1, 0)
+    assert Crops(found, SMALL, MEAN, STD).animals["void"].keys() == {1}
+
+
+def test_without_jitter_labeled_crops_keep_their_colors(tmp_path: Path) -> None:
+    found = pools(snapshot(record(tmp_path, "a", animals=((1, (0, 0, WIDTH, HEIGHT)),))))
+    config = dataclasses.replace(SMALL, labeled_jitter=False)
+    plain, jittered = (Crops(found, c, MEAN, STD).labeled(0).image for c in (config, SMALL))
+    assert len(plain.unique()) == 2  # the red of the animal, none of the other colors
+    assert len(jittered.unique()) > 2

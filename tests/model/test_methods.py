@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -138,6 +139,80 @@ def test_the_unsupervised_loss_is_a_mean_over_all_valid_pixels(learner: Learner)
     methods._with_unsupervised(learner, losses, torch.zeros(1, 2, 16, 16), target, valid)
     assert losses.unsupervised == pytest.approx(math.log(2) / 4, rel=1e-5)
     assert losses.reliable == pytest.approx(0.25)
+
+
+def test_normalizing_by_kept_pixels_is_a_setting(learner: Learner) -> None:
+    target = torch.full((1, 64, 64), IGNORE)
+    target[:, :16] = 1
+    learner.config = dataclasses.replace(CONFIG, normalize_kept=True)
+    losses = methods.StepLosses(torch.zeros(()), 0.0)
+    valid = torch.ones(1, 64, 64, dtype=torch.bool)
+    methods._with_unsupervised(learner, losses, torch.zeros(1, 2, 16, 16), target, valid)
+    assert losses.unsupervised == pytest.approx(math.log(2), rel=1e-5)
+    assert losses.reliable == pytest.approx(0.25)
+
+
+def test_without_contrast_no_key_is_kept_and_the_head_does_not_learn(
+    learner: Learner, labeled: LabeledBatch, unlabeled: UnlabeledBatch
+) -> None:
+    learner.config = dataclasses.replace(CONFIG, contrastive=False)
+    losses = methods.u2pl(learner, labeled, unlabeled, rng())
+    losses.total.backward()
+    assert losses.contrastive == 0.0
+    assert losses.unsupervised > 0
+    assert learner.banks.counts == [0, 0]
+    assert all(p.grad is None for p in learner.student.representation.parameters())
+
+
+def test_the_unreliable_share_falls_only_with_dpa(
+    learner: Learner, labeled: LabeledBatch, unlabeled: UnlabeledBatch
+) -> None:
+    reliable = {}
+    for dpa, progress in ((True, 0.0), (True, 1.0), (False, 0.0), (False, 1.0)):
+        learner.config, learner.progress = dataclasses.replace(CONFIG, dpa=dpa), progress
+        torch.manual_seed(0)
+        losses = methods.u2pl(learner, labeled, unlabeled, rng())
+        reliable[dpa, progress] = losses.reliable
+    assert reliable[True, 0.0] == pytest.approx(0.8, abs=0.02)
+    assert reliable[True, 1.0] > 0.95
+    assert reliable[False, 1.0] == pytest.approx(0.8, abs=0.02)
+
+
+def test_rare_keys_are_filled_up_from_the_first_partition(
+    learner: Learner, labeled: LabeledBatch, unlabeled: UnlabeledBatch
+) -> None:
+    """At the end of the phase nothing is unreliable; with a floor alpha_0 still gives keys."""
+    learner.progress, most = 1.0, {}
+    for floor in (0, 12):
+        learner.config = dataclasses.replace(
+            CONFIG, quota=40, key_floor=floor, p_max=1.0, alpha_0=0.5
+        )
+        learner.banks.clear()
+        methods.u2pl(learner, labeled, unlabeled, rng())
+        most[floor] = max(learner.banks.counts)
+    assert most[0] == 20  # the labeled half
+    assert 20 < most[12] <= 32
+
+
+def test_the_published_step_gives_its_three_losses(
+    learner: Learner, labeled: LabeledBatch, unlabeled: UnlabeledBatch
+) -> None:
+    learner.config = dataclasses.replace(
+        CONFIG, compat="official", rank_low=1, anchors=8, negatives=4
+    )
+    found = [methods.u2pl(learner, labeled, unlabeled, rng()) for _ in range(2)]
+    found[-1].total.backward()
+    last = found[-1]
+    expected = last.supervised + CONFIG.lambda_u * last.unsupervised
+    assert last.total.item() == pytest.approx(
+        expected + CONFIG.lambda_c * last.contrastive, rel=1e-4
+    )
+    assert last.unsupervised > 0
+    assert 0.7 < last.reliable < 0.9  # 80 percent, ties apart
+    assert all(
+        torch.isfinite(p.grad).all() for p in learner.student.parameters() if p.grad is not None
+    )
+    assert all(p.grad is None for p in learner.teacher.parameters())
 
 
 def test_the_teacher_answers_in_eval_mode_with_probabilities(learner: Learner) -> None:

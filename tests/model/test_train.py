@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from data_io.geometry import full_image, parts_of_mask
 from data_io.snapshot import write_snapshot
 from data_io.store import NewImage, Store
 from data_io.types import Instance
-from model import checkpoint, methods, train, training_state
+from model import agreement, checkpoint, methods, train, training_state, validation
 from model.methods import StepLosses
 from model.training_log import KEYS
 
@@ -123,7 +123,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, snapshot: Path) -> Path:
 
 def test_a_job_ends_with_a_version_a_result_and_a_log(finished: Path) -> None:
     names = {path.name for path in finished.iterdir()}
-    assert names == {"config.json", "log.jsonl", "result.json", "version"}
+    assert names == {"config.json", "log.jsonl", "log.csv", "result.json", "version"}
     network, meta = checkpoint.load_version(finished / "version")
     assert network.config.classes == 2
     assert network.config.aspp_rates == (1, 2, 3)
@@ -138,6 +138,11 @@ def test_a_job_ends_with_a_version_a_result_and_a_log(finished: Path) -> None:
     assert [line["steps"] for line in lines] == [6] * len(lines)
     assert {line["phase"] for line in lines} == {"supervised", "semi"}
     assert any(line["loss_contrastive"] is not None for line in lines)
+    assert lines[-1]["eta"] is not None
+    last = table(finished)[-1]
+    assert (last["step"], last["phase"]) == ("6", "semi")
+    assert float(last["images_per_second"]) > 0
+    assert 0 < float(last["lr_encoder"]) < float(last["lr_heads"])
 
 
 def test_a_finished_job_is_left_alone(finished: Path) -> None:
@@ -155,70 +160,9 @@ def assert_same_weights(job: Path, other: Path) -> None:
     assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
 
 
-KILLER = """
-import os, signal, sys
-from data_io import atomic
-from model import train
-calls = 0
-def killing(real):
-    def call(*args):
-        global calls
-        calls += 1
-        if calls == {call}:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return real(*args)
-    return call
-{patch}
-train.main([sys.argv[1]])
-"""
-WRITING = "atomic.sync = killing(atomic.sync)"
-RENAMING = "atomic.os.rename = killing(os.rename)"
-
-
-@pytest.mark.parametrize(
-    ("patch", "call", "resumed"),
-    # A checkpoint flushes two files, its folder and the folder above. The first one renames once,
-    # each later one twice, so the 7th rename is the second one of the fourth checkpoint:
-    # step 3 is the last one whose checkpoint stands.
-    [(WRITING, 10, "after step 2"), (RENAMING, 7, "after step 3")],
-    ids=["while writing", "between the renames"],
-)
-def test_kill_9_during_a_checkpoint_loses_nothing(
-    tmp_path: Path, snapshot: Path, finished: Path, patch: str, call: int, resumed: str
-) -> None:
-    job = make_job(tmp_path / "job", snapshot)
-    code = KILLER.format(patch=patch, call=call)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", code, str(job)]
-    killed = subprocess.run(command, cwd=REPOSITORY, env=environment, check=False)
-    assert killed.returncode == -signal.SIGKILL
-    assert not (job / "version").exists()
-    assert train.main([str(job)]) == train.DONE
-    assert f"resumed {resumed}" in messages(job)
-    assert_same_weights(job, finished)
-
-
-@pytest.mark.parametrize("number", [3, 6], ids=["supervised", "semi"])
-def test_sigterm_stops_with_a_checkpoint_and_the_job_resumes(
-    tmp_path: Path, snapshot: Path, finished: Path, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
-    job = make_job(tmp_path / "job", snapshot, checkpoint_seconds=1e6)
-    reference = shutil.copytree(finished, tmp_path / "reference")
-    real, count = train.Training._step, iter(range(1, 1000))
-
-    def step(self: train.Training, *batch: Any) -> StepLosses:
-        if next(count) == number - 1:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return real(self, *batch)
-
-    monkeypatch.setattr(train.Training, "_step", step)
-    assert train.main([str(job)]) == train.STOPPED
-    progress = json.loads((job / "checkpoint" / training_state.PROGRESS).read_text())["progress"]
-    assert sum(progress["lengths"][: progress["phase"]]) + progress["step"] == number - 1
-    assert not (job / "error.json").exists()
-    monkeypatch.setattr(train.Training, "_step", real)
-    assert train.main([str(job)]) == train.DONE
-    assert_same_weights(job, reference)
+def table(job: Path) -> list[dict[str, str]]:
+    with (job / "log.csv").open(newline="") as stream:
+        return list(csv.DictReader(stream))
 
 
 def test_the_death_of_the_parent_stops_the_job(
@@ -313,16 +257,35 @@ def test_what_is_judged_is_spread_over_the_labeled_images(
 ) -> None:
     folder = make_snapshot(tmp_path / "s", verified=9, total=9)
     judged: list[list[str]] = []
-    real = train.validation.judge
+    real = validation.judge
 
     def judge(network: Any, records: Any, *rest: Any) -> dict[str, Any]:
         judged.append([Path(record.path).stem for record in records])
         return real(network, records, *rest)
 
-    monkeypatch.setattr(train.validation, "judge", judge)
+    monkeypatch.setattr(validation, "judge", judge)
     job = make_job(tmp_path / "job", folder, method="supervised", steps=1)
     assert train.main([str(job)]) == train.DONE
     assert judged == [["0", "2", "3", "5", "6", "8"]]
+
+
+def test_a_second_phase_that_went_astray_is_dropped_with_its_figures(
+    tmp_path: Path, snapshot: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert result(finished)["metrics"]["agreement"]["images"] == 2
+    job = make_job(tmp_path, snapshot)
+    real = agreement.compare
+
+    def compare(pairs: Any, share: float) -> agreement.Agreement:
+        return replace(real(pairs, share), iou=0.1, share_before=share, share_after=0.0)
+
+    monkeypatch.setattr(agreement, "compare", compare)
+    monkeypatch.setattr(validation, "choose_phase", lambda *_: (1, "so few steps find nothing"))
+    assert train.main([str(job)]) == train.DONE
+    assert result(job)["kept"] == "supervised"
+    assert "unlabeled images" in result(job)["message"]
+    first = result(job)["metrics"]["phases"]["supervised"]
+    assert result(job)["metrics"]["iou"] == first["iou"]
 
 
 def test_minutes_become_a_schedule(tmp_path: Path, snapshot: Path) -> None:

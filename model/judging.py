@@ -1,0 +1,104 @@
+"""What the phases of a training are judged on, and with what outcome."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from data_io.snapshot import SnapshotImage
+from model import agreement, distributed, validation
+from model.agreement import Agreement
+from model.dataset import Crops
+from model.network import SegmentationNetwork
+from model.training_state import Cancelled
+
+JUDGED_WITHOUT_VALIDATION = 6  # labeled images that show whether a network is degenerate
+
+
+class Judging:
+    """Measures networks on validation images, or on labeled and unlabeled ones without any.
+
+    Attributes:
+        judged: images that each phase is measured on.
+        compared: unlabeled images on which two phases are compared, where nothing else can.
+    """
+
+    def __init__(self, crops: Crops, phases: int, stop: Callable[[], None]) -> None:
+        self.crops, self.stop = crops, stop
+        images = crops.images
+        self.judged: list[SnapshotImage] = (
+            validation.spread(images.validation, validation.MOST_IMAGES)
+            if images.validation
+            else validation.spread(images.labeled, JUDGED_WITHOUT_VALIDATION)
+        )
+        self.compared: list[SnapshotImage] = []
+        if not images.validation and phases > 1:
+            self.compared = validation.spread(images.unlabeled, agreement.COMPARED)
+
+    @property
+    def words(self) -> str:
+        """What the judged images are."""
+        return "validation" if self.crops.images.validation else "labeled"
+
+    @property
+    def comparison(self) -> float:
+        """What comparing two phases costs, in measurements of one."""
+        return 2 * len(self.compared) / max(len(self.judged), 1)
+
+    def measure(self, network: SegmentationNetwork, device: torch.device) -> dict[str, Any]:
+        """The leader's figures of a phase; other processes wait, and get none.
+
+        Raises:
+            Cancelled: in every process, when the leader was asked to stop meanwhile.
+        """
+        found: dict[str, Any] = {}
+        stopped = False
+        if distributed.leads():
+            crops = self.crops
+            try:
+                found = validation.judge(
+                    network, self.judged, crops.frames, crops.mean, crops.std, self.stop
+                )
+            except Cancelled:
+                stopped = True
+        if distributed.any_of(stopped, device):
+            raise Cancelled
+        return found
+
+    def choose(
+        self,
+        judged: list[dict[str, Any]],
+        last: SegmentationNetwork,
+        first: dict[str, Tensor] | None,
+    ) -> tuple[int, str, Agreement | None]:
+        """Index of the phase to keep, why, and how the phases agree where that was looked at.
+
+        Args:
+            judged: figures of each phase.
+            last: network of the last phase. first: weights of the one before it.
+        """
+        kept, why = validation.choose_phase(judged, bool(self.crops.images.validation))
+        if not self.compared or first is None:
+            return kept, why, None
+        found = self._compare(last, first)
+        objection = agreement.objection(found) if kept else None
+        return (0, objection, found) if objection else (kept, why, found)
+
+    def _compare(self, last: SegmentationNetwork, first: dict[str, Tensor]) -> Agreement:
+        before = copy.deepcopy(last)
+        before.load_state_dict(first)
+        crops = self.crops
+        return agreement.of_networks(
+            before,
+            last,
+            self.compared,
+            self.judged,
+            crops.frames,
+            crops.mean,
+            crops.std,
+            self.stop,
+        )
