@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.queue import Queue
 from app.security import PathGuard
 from data_io.artifacts import Artifacts
 from data_io.store import Store
@@ -17,11 +18,12 @@ class Context:
     store: Store
     guard: PathGuard
     artifacts: Artifacts
+    queue: Queue
 
     @classmethod
     def of(cls, store: Store, guard: PathGuard) -> Context:
         """The context of an open store."""
-        return cls(store, guard, Artifacts(store.project))
+        return cls(store, guard, Artifacts(store.project), Queue(store))
 
     @property
     def exports(self) -> Path:

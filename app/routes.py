@@ -7,33 +7,28 @@ the others. Errors are ``{"error": "<sentence>"}``.
 from __future__ import annotations
 
 import errno
-import hashlib
 import logging
 import re
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, FastAPI, Header, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
-from PIL import Image
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from app import jobs, queue
+from app import jobs
 from app.context import Context
-from app.heatmap import heat_png
-from app.workflow import documents
+from app.routes_assist import assist_routes
+from app.routes_gallery import gallery_routes
+from app.routes_pictures import picture_routes
+from app.workflow import documents, review
 from app.workflow.client import base_of_client
 from app.workflow.documents import StaleError
-from data_io import images
 from data_io.errors import ConflictError, DataError, StoreError
-from data_io.types import ImageRecord, Job
+from data_io.types import Job
 
 log = logging.getLogger("herdmark")
-IMMUTABLE = "private, max-age=31536000, immutable"
-REVALIDATE = "private, max-age=600"
 EXPORT_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,120}")
-EXIF_ORIENTATION = 0x0112
 AUTHOR = "person"  # one project, one token: the server cannot tell people apart
 Payload = Annotated[dict[str, Any], Body()]
 IfMatch = Annotated[str | None, Header()]
@@ -41,7 +36,8 @@ IfMatch = Annotated[str | None, Header()]
 
 def add_routes(app: FastAPI, context: Context) -> None:
     """Put the routes of the contract and the error answers on `app`."""
-    for routes in (_documents(context), _pictures(context), _lists(context)):
+    own = (_documents(context), picture_routes(context), _lists(context), gallery_routes(context))
+    for routes in (*own, assist_routes(context, AUTHOR)):
         app.include_router(routes, prefix="/api")
     add_errors(app)
 
@@ -60,47 +56,11 @@ def _documents(context: Context) -> APIRouter:
     @routes.post("/images/{image}/regions/{region}")
     def answer(image: str, region: str, body: Payload, if_match: IfMatch = None) -> dict[str, Any]:
         base = base_of_client(if_match)
-        return documents.answer_region(store, image, region, base, body, AUTHOR)
+        return review.answer_region(store, image, region, base, body, AUTHOR)
 
     @routes.post("/images/{image}/accept")
     def accept(image: str, body: Payload, if_match: IfMatch = None) -> dict[str, Any]:
         return documents.accept_image(store, image, base_of_client(if_match), body, AUTHOR)
-
-    return routes
-
-
-def _pictures(context: Context) -> APIRouter:
-    routes, store = APIRouter(), context.store
-
-    @routes.get("/images/{image}/pixels")
-    def pixels(image: str, request: Request) -> Response:
-        record = store.image(image)
-        tag = f'"{record.sha256[:32]}"'
-        if request.headers.get("if-none-match") == tag:
-            return Response(status_code=304, headers=_cached(tag))
-        media = displayable(record)
-        if media is not None:
-            return FileResponse(record.path, media_type=media, headers=_cached(tag))
-        return Response(images.web_jpeg(record.path), 200, _cached(tag), "image/jpeg")
-
-    @routes.get("/images/{image}/thumbnail")
-    def thumbnail(image: str, request: Request) -> Response:
-        record = store.image(image)
-        tag = f'"t-{record.sha256[:32]}"'
-        if request.headers.get("if-none-match") == tag:
-            return Response(status_code=304, headers=_cached(tag))
-        file = context.artifacts.thumbnail(record)
-        return FileResponse(file, media_type="image/jpeg", headers=_cached(tag))
-
-    @routes.get("/images/{image}/heat")
-    def heat(image: str, version: str | None = None) -> Response:
-        proposal = store.proposal(image)
-        if proposal is None or version not in {None, "", proposal.version}:
-            raise HTTPException(404, "this version has proposed nothing for this image.")
-        png = heat_png(context.artifacts.read_uncertainty(proposal.uncertainty))
-        tag = f'"h-{hashlib.sha256(png).hexdigest()[:24]}"'
-        caching = IMMUTABLE if version else "no-cache"
-        return Response(png, 200, {"etag": tag, "cache-control": caching}, "image/png")
 
     return routes
 
@@ -110,12 +70,12 @@ def _lists(context: Context) -> APIRouter:
 
     @routes.get("/queue")
     def ranked(top: int = 20) -> dict[str, Any]:
-        picked = queue.ranked(store, max(1, min(top, 1000)))
-        return {"items": [asdict(item) for item in picked]}
+        picked = context.queue.ranked(max(1, min(top, 1000)))
+        return {"items": [item.as_dict() for item in picked]}
 
     @routes.get("/next")
     def following(after: str = "", dir: int = 1) -> dict[str, Any]:
-        return {"image": queue.next_image(store, after or None, 1 if dir >= 0 else -1)}
+        return {"image": context.queue.next_image(after or None, 1 if dir >= 0 else -1)}
 
     @routes.get("/jobs")
     def job_list() -> dict[str, Any]:
@@ -137,20 +97,6 @@ def _lists(context: Context) -> APIRouter:
     return routes
 
 
-def displayable(record: ImageRecord) -> str | None:
-    """Media type when a browser shows the file's own bytes as we read them, else None."""
-    try:
-        with Image.open(record.path) as picture:
-            plain = picture.mode in {"L", "RGB"}
-            upright = picture.getexif().get(EXIF_ORIENTATION, 1) == 1
-            kind = picture.format
-    except OSError as error:
-        why = "the image file cannot be read any more"
-        raise DataError(record.path, why, "put it back or relink its folder") from error
-    known = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
-    return known.get(kind or "") if plain and upright else None
-
-
 def job_row(job: Job) -> dict[str, Any]:
     """A job as JSON."""
     return {
@@ -163,10 +109,6 @@ def job_row(job: Job) -> dict[str, Any]:
         "result": dict(job.result),
         "error": job.error,
     }
-
-
-def _cached(tag: str) -> dict[str, str]:
-    return {"etag": tag, "cache-control": REVALIDATE}
 
 
 def _answer(status: int, sentence: object, **more: Any) -> JSONResponse:

@@ -1,8 +1,8 @@
 """Artifacts: files that can be computed again, below ``<project>/artifacts``.
 
-Uncertainty maps belong to a proposal and live as long as it does. Thumbnails are a cache with a
-size limit, oldest use first out; they are named by the picture's bytes, so a replaced picture
-never shows an old thumbnail.
+Uncertainty maps belong to a proposal and live as long as it does. Thumbnails, tiles and pictures
+with equalized contrast are caches with a size limit, oldest use first out; they are named by the
+picture's bytes, so a replaced picture never shows an old one.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import re
-import threading
 import time
 from pathlib import Path
 
@@ -20,22 +18,15 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from data_io import images
-from data_io.atomic import PARTIAL, write_atomic
+from data_io.atomic import write_atomic
+from data_io.cache import GRACE_SECONDS, SizedCache, checked_name
 from data_io.errors import DataError
+from data_io.pyramid import Pyramids
 from data_io.types import ImageRecord
 
 THUMBNAIL_LIMIT = 512 * 1024 * 1024  # bytes
-THUMBNAIL_KEEP = 0.9  # an eviction goes down to this share, so that it does not run at every write
-GRACE_SECONDS = 600.0
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
-
-
-def _checked(name: str, what: str) -> str:
-    """Ids become file names here, so they must not be able to leave the folder."""
-    if not _NAME.fullmatch(name):
-        remedy = "use letters, digits, dots, dashes and underscores"
-        raise DataError(f"{what} {name!r}", "cannot be a file name", remedy)
-    return name
+TILE_LIMIT = 2 * 1024 * 1024 * 1024  # some hundred pictures of 50 megapixels
+EQUALIZED_LIMIT = 256 * 1024 * 1024
 
 
 class Artifacts:
@@ -43,11 +34,11 @@ class Artifacts:
 
     def __init__(self, project: str | Path, thumbnail_limit: int = THUMBNAIL_LIMIT) -> None:
         self.project = Path(os.path.abspath(project))
-        self._maps = self.project / "artifacts" / "uncertainty"
-        self._thumbnails = self.project / "artifacts" / "thumbnails"
-        self._limit = thumbnail_limit
-        self._used: int | None = None  # bytes of thumbnails, unknown until the first write
-        self._lock = threading.Lock()
+        base = self.project / "artifacts"
+        self._maps = base / "uncertainty"
+        self._thumbnails = SizedCache(base / "thumbnails", thumbnail_limit)
+        self._equalized = SizedCache(base / "equalized", EQUALIZED_LIMIT)
+        self.pyramids = Pyramids(SizedCache(base / "tiles", TILE_LIMIT))
 
     # --- uncertainty maps -------------------------------------------------------------------------
 
@@ -69,8 +60,8 @@ class Artifacts:
         if map.ndim != 2 or map.dtype != np.uint8 or map.size == 0:
             why = f"the uncertainty map is {map.dtype} {map.shape}, not 8-bit (h, w)"
             raise DataError(f"image {image}", why, "propose for this image again")
-        folder = self._maps / _checked(version, "version")
-        path = folder / f"{_checked(image, 'image')}.png"
+        folder = self._maps / checked_name(version, "version")
+        path = folder / f"{checked_name(image, 'image')}.png"
         buffer = io.BytesIO()
         Image.fromarray(map).save(buffer, "PNG", compress_level=3)
         write_atomic(path, buffer.getvalue())
@@ -117,7 +108,7 @@ class Artifacts:
                 folder.rmdir()
         return dropped
 
-    # --- thumbnails -------------------------------------------------------------------------------
+    # --- pictures ---------------------------------------------------------------------------------
 
     def thumbnail(self, record: ImageRecord) -> Path:
         """The cached JPEG thumbnail of an image, made when it is missing.
@@ -126,43 +117,17 @@ class Artifacts:
             DataError: the picture cannot be read.
             StoreError: the disk is full or cannot be written.
         """
-        path = self._thumbnails / f"{_checked(record.sha256, 'sha256')}.jpg"
-        with contextlib.suppress(FileNotFoundError):
-            os.utime(path)  # the time of the last use decides what is evicted
-            return path
-        content = images.thumbnail_jpeg(record.path)
-        write_atomic(path, content)
-        self._account(path, len(content))
-        return path
+        name = f"{checked_name(record.sha256, 'sha256')}.jpg"
+        found = self._thumbnails.find(name)
+        return found or self._thumbnails.put(name, images.thumbnail_jpeg(record.path))
 
-    def _account(self, path: Path, size: int) -> None:
-        """Add a file to the running total and evict when it passes the limit."""
-        with self._lock:
-            if self._used is None:
-                self._used = sum(used for _, used, _ in self._listing())
-            else:
-                self._used += size
-            if self._used > self._limit:
-                self._used = self._evict(keep=path)
+    def equalized(self, record: ImageRecord, clip: int) -> Path:
+        """The cached full-size JPEG of an image with `images.equalized` contrast.
 
-    def _listing(self) -> list[tuple[float, int, Path]]:
-        """(time of last use, bytes, path) of every cached thumbnail, oldest first."""
-        found = []
-        for path in self._thumbnails.iterdir():
-            with contextlib.suppress(FileNotFoundError):  # evicted by another process
-                status = path.stat()
-                found.append((status.st_mtime, status.st_size, path))
-        return sorted(found)
-
-    def _evict(self, keep: Path) -> int:
-        listing = self._listing()
-        used = sum(size for _, size, _ in listing)
-        for moment, size, path in listing:
-            if used <= self._limit * THUMBNAIL_KEEP:
-                break
-            # What another process is writing right now goes only when it is clearly abandoned.
-            fresh = path.name.startswith(PARTIAL) and moment > time.time() - GRACE_SECONDS
-            if path != keep and not fresh:
-                path.unlink(missing_ok=True)
-                used -= size
-        return used
+        Raises:
+            DataError: the picture cannot be read.
+            StoreError: the disk is full or cannot be written.
+        """
+        name = f"{checked_name(record.sha256, 'sha256')}-{int(clip)}.jpg"
+        found = self._equalized.find(name)
+        return found or self._equalized.put(name, images.equalized_jpeg(record.path, clip))

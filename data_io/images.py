@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
@@ -126,6 +127,33 @@ def thumbnail_jpeg(path: str | Path, side: int = 256) -> bytes:
 def web_jpeg(path: str | Path) -> bytes:
     """The full-size picture as a JPEG any browser shows, without EXIF, GPS or other metadata."""
     return _jpeg(Image.fromarray(read(path)), quality=92)
+
+
+def equalized(picture: NDArray[np.uint8], clip: int) -> NDArray[np.uint8]:
+    """A picture with local contrast evened out, so that animals in dark corners can be seen.
+
+    CLAHE (Zuiderveld 1994) on the lightness of CIE Lab, in 8 x 8 fields; colors keep their hue.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB.
+        clip: contrast limit, from 1 (hardly any) upwards.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    lab = cv2.cvtColor(picture, cv2.COLOR_RGB2LAB)
+    field = cv2.createCLAHE(clipLimit=float(clip), tileGridSize=(8, 8))
+    lab[:, :, 0] = field.apply(np.ascontiguousarray(lab[:, :, 0]))
+    return np.asarray(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), dtype=np.uint8)
+
+
+def equalized_jpeg(path: str | Path, clip: int) -> bytes:
+    """The full-size picture after `equalized`, as a JPEG without metadata.
+
+    Raises:
+        DataError: as `inspect`.
+    """
+    return _jpeg(Image.fromarray(equalized(read(path), clip)), quality=92)
 
 
 def _is_image_name(name: str) -> bool:

@@ -6,7 +6,22 @@ that may have no answer (`image_by_path`, `revision`, `proposal`, `promoted`) re
 
 from __future__ import annotations
 
-from data_io.store.records import FirstRevision, ImageState, NewImage, VerifiedState
+from data_io.store.records import (
+    FirstRevision,
+    GalleryFilter,
+    GalleryRow,
+    ImageState,
+    NewImage,
+    VerifiedState,
+)
 from data_io.store.store import Store
 
-__all__ = ["FirstRevision", "ImageState", "NewImage", "Store", "VerifiedState"]
+__all__ = [
+    "FirstRevision",
+    "GalleryFilter",
+    "GalleryRow",
+    "ImageState",
+    "NewImage",
+    "Store",
+    "VerifiedState",
+]

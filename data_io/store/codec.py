@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 import zlib
 from collections.abc import Iterable, Mapping
@@ -17,6 +18,7 @@ from data_io.geometry import parts_to_json
 from data_io.types import Instance, Part, Parts, Ring
 
 _FREE = ("score", "attributes", "extras")  # of an instance: values that are not ours
+_LONG_INTEGER = re.compile(rb"[\[:,-]\d{19}")
 _LEVEL = 2  # of zlib: outlines shrink to less than half, four times as fast as by default
 
 
@@ -91,7 +93,9 @@ def pack(value: Any, what: str) -> bytes:
 
 def unpack(blob: bytes) -> Any:
     """The inverse of `pack`."""
-    return json.loads(zlib.decompress(blob))
+    text = zlib.decompress(blob)
+    # orjson, several times as fast on rings, would read an integer beyond 64 bits as a float.
+    return json.loads(text) if _LONG_INTEGER.search(text) else orjson.loads(text)
 
 
 def parts_to_blob(parts: Parts, what: str) -> bytes:

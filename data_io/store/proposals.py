@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, get_args
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from data_io.errors import DataError
 from data_io.store import codec, schema
 from data_io.store.categories import merged_map, require_categories
+from data_io.store.contents import set_contents
 from data_io.store.database import Database
 from data_io.store.images import require_image
 from data_io.store.numbering import check_instances
-from data_io.store.records import ImageState
 from data_io.types import Proposal, RegionState, ReviewRegion
 
 _proposals, _regions = schema.proposals, schema.regions
@@ -114,6 +114,7 @@ class Proposals(Database):
             require_categories(connection, {one.category for one in proposal.instances}, what)
             connection.execute(delete(_proposals).where(_proposals.c.image == proposal.image))
             connection.execute(insert(_proposals).values(row))
+            set_contents(connection, "proposal", {proposal.image: proposal.instances})
             self._replace_regions(connection, proposal.image, rows)
 
     @staticmethod
@@ -178,38 +179,3 @@ class Proposals(Database):
         """
         with self._write() as connection:
             set_region_state(connection, id, state)
-
-    def image_states(self) -> dict[str, ImageState]:
-        """Image id -> where it stands, for all images, excluded ones too, in one query."""
-        images, revisions = schema.images, schema.revisions
-        newest = (
-            select(func.max(revisions.c.number))
-            .where(revisions.c.image == images.c.id)
-            .correlate(images)
-            .scalar_subquery()
-        )
-        open_regions = (
-            select(func.count())
-            .where(_regions.c.image == images.c.id, _regions.c.state == "open")
-            .correlate(images)
-            .scalar_subquery()
-        )
-        query = (
-            select(
-                images.c.id,
-                func.coalesce(revisions.c.number, 0),
-                func.coalesce(revisions.c.instance_count, 0),
-                func.coalesce(revisions.c.verified_state, "none"),
-                _proposals.c.version,
-                _proposals.c.score,
-                open_regions,
-            )
-            .select_from(images)
-            .outerjoin(
-                revisions, (revisions.c.image == images.c.id) & (revisions.c.number == newest)
-            )
-            .outerjoin(_proposals, _proposals.c.image == images.c.id)
-            .order_by(images.c.coco_id)
-        )
-        with self._read() as connection:
-            return {row[0]: ImageState(*row[1:]) for row in connection.execute(query)}

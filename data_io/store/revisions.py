@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from data_io.errors import ConflictError, DataError
 from data_io.geometry import area_of_rle, full_image, rle_of_parts, validate_parts
 from data_io.store import codec, schema
 from data_io.store.categories import category_rows, merged_map, require_categories
+from data_io.store.contents import set_contents
 from data_io.store.database import Database
 from data_io.store.images import image_rows, require_image
 from data_io.store.numbering import check_instances, number_instances
@@ -73,6 +75,13 @@ def _revision(row: Row[Any], merged: dict[str, str]) -> Revision:
         rejected=tuple(codec.of_json(row.rejected)),
         proposal=row.proposal,
     )
+
+
+def _after_merges(instance: Instance, merged: dict[str, str]) -> Instance:
+    """The instance as it would be read back."""
+    if instance.category not in merged:
+        return instance
+    return replace(instance, category=merged[instance.category])
 
 
 def _latest(connection: Connection) -> dict[str, Revision]:
@@ -138,10 +147,22 @@ class Revisions(Database):
             require_categories(connection, {one.category for one in instances}, what)
             row["time"] = codec.time_to_text(codec.now())
             connection.execute(insert(_table).values(row))
+            set_contents(connection, "revision", {image: instances})
             number_instances(connection, (one.id for one in instances))
             if answer is not None:
                 set_region_state(connection, answer[0], answer[1], image=image)
-            return self._one(connection, image, base + 1)
+            merged = merged_map(connection)
+        return Revision(
+            image=image,
+            number=base + 1,
+            parent=base or None,
+            author=author,
+            time=codec.time_of_text(row["time"]),
+            instances=tuple(_after_merges(one, merged) for one in instances),
+            verified=tuple(verified),
+            rejected=tuple(rejected),
+            proposal=proposal,
+        )
 
     def save_first_revisions(self, batch: Sequence[FirstRevision], author: str) -> None:
         """Add revision 1 of many images; a crash keeps whole chunks of them.
@@ -176,12 +197,8 @@ class Revisions(Database):
             same = {"number": 1, "parent": None, "author": author, "proposal": None}
             same |= {"rejected": "[]", "time": time}
             connection.execute(insert(_table), [row | same for row in rows])
+            set_contents(connection, "revision", {one.image: one.instances for one in chunk})
             number_instances(connection, (one.id for f in chunk for one in f.instances))
-
-    @staticmethod
-    def _one(connection: Connection, image: str, number: int) -> Revision:
-        query = select(_table).where(_table.c.image == image, _table.c.number == number)
-        return _revision(connection.execute(query).one(), merged_map(connection))
 
     def revision(self, image: str, number: int | None = None) -> Revision | None:
         """Revision `number` of an image, the newest for None; None when there is no such one."""

@@ -56,6 +56,7 @@ images = Table(
     Column("extras", String),
     UniqueConstraint("path", "sha256", name="ux_images_path_sha256"),
 )
+Index("ix_images_group", images.c.group, images.c.path)
 
 revisions = Table(
     "revisions",
@@ -71,6 +72,14 @@ revisions = Table(
     Column("rejected", String, nullable=False),
     Column("verified", LargeBinary, nullable=False),
     Column("instances", LargeBinary, nullable=False),
+)
+
+Index(
+    "ix_revisions_state",
+    revisions.c.image,
+    revisions.c.number,
+    revisions.c.verified_state,
+    revisions.c.instance_count,
 )
 
 annotation_numbers = Table(
@@ -90,6 +99,29 @@ proposals = Table(
     Column("score", Float, nullable=False),
     Column("time", String, nullable=False),
     Column("instances", LargeBinary, nullable=False),
+)
+
+Index("ix_proposals_score", proposals.c.image, proposals.c.score)
+
+# Which categories the newest revision ("revision") and the proposal of an image hold: the gallery
+# filters by them, and cannot open the geometry of every image for that.
+contents = Table(
+    "contents",
+    metadata,
+    Column("image", String, ForeignKey("images.id"), primary_key=True),
+    Column("source", String, primary_key=True),
+    Column("category", String, primary_key=True),
+)
+Index("ix_contents_category", contents.c.category, contents.c.image)
+
+# The number of every image's newest change, written by triggers on the tables it depends on; see
+# `states`. A number is never given twice.
+changes = Table(
+    "changes",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("image", String, nullable=False, unique=True),
+    sqlite_autoincrement=True,
 )
 
 regions = Table(

@@ -236,7 +236,7 @@ def test_an_unforeseen_failure_shows_no_traceback(
     def broken(*_: object) -> None:
         raise RuntimeError("inner detail")
 
-    monkeypatch.setattr("app.queue.ranked", broken)
+    monkeypatch.setattr("app.queue.Queue.ranked", broken)
     answer = client.get("/api/queue")
     assert answer.status_code == 500
     assert "inner detail" not in answer.text
@@ -246,7 +246,7 @@ def test_a_full_disk_is_a_sentence(client: TestClient, monkeypatch: pytest.Monke
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("app.queue.ranked", full)
+    monkeypatch.setattr("app.queue.Queue.ranked", full)
     answer = client.get("/api/queue")
     assert answer.status_code == 507
     assert "nothing was lost" in answer.json()["error"]

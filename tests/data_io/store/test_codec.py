@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from data_io.errors import DataError
 from data_io.store import codec
-from data_io.types import Part
+from data_io.types import Instance, Part
 
 coordinates = st.floats(allow_nan=False, allow_infinity=False)
 rings = st.lists(st.tuples(coordinates, coordinates), min_size=3, max_size=8).map(np.array)
@@ -47,3 +47,12 @@ def test_times_are_kept_in_utc() -> None:
 
 def test_ids_are_fresh() -> None:
     assert len({codec.new_id() for _ in range(1000)}) == 1000
+
+
+def test_integers_of_any_size_survive() -> None:
+    ring = np.array([[0.0, 0.0], [4.0, 0.0], [4.0, 4.0]])
+    wide = {"n": 2**64, "m": [-(2**63) - 1, 2**63], "id": "7:12345678901234567890", "x": 1e300}
+    stored = codec.instances_to_blob([Instance("a", "cow", (Part(ring),), extras=wide)], "test")
+    (back,) = codec.instances_of_blob(stored, {})
+    assert back.extras == wide
+    assert [type(back.extras["n"]), type(back.extras["m"][1])] == [int, int]

@@ -6,18 +6,20 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection
 
 from data_io.errors import StoreError
 from data_io.store import NewImage, Store, migrate
 from data_io.store.database import DATABASE_NAME, make_engine
 from data_io.store.schema import metadata
-from data_io.types import Category, ImageRecord, Instance
+from data_io.types import Category, ImageRecord, Instance, Proposal
 
 NEXT = """
 import sqlalchemy as sa
@@ -88,6 +90,52 @@ def test_a_project_of_the_first_schema_opens(project: Path) -> None:
         }
         assert store.categories()[0].extras == {"keypoints": ["nose"]}
     assert rows(project / f"{DATABASE_NAME}.bak-0001", "SELECT name FROM categories") == [("cow",)]
+
+
+def test_what_images_hold_is_read_from_the_revisions_of_an_older_project(
+    project: Path, labeled: ImageRecord
+) -> None:
+    file = project / DATABASE_NAME
+    with Store.open(project) as store:
+        calf, cow = store.add_category("calf").id, store.categories()[0].id
+        one = replace(store.revision(labeled.id).instances[0], category=calf)  # type: ignore[union-attr]
+        store.save_revision(labeled.id, 1, [one], (), "me")
+        seen = (replace(one, id="seen", category=cow, source="model"),)
+        store.put_proposal(Proposal(labeled.id, "v1", seen, "", 0.5))
+    before = rows(file, "SELECT * FROM contents ORDER BY source")
+    engine = make_engine(file, foreign_keys=False)
+    with engine.begin() as connection:
+        for index in ("ix_images_group", "ix_revisions_state", "ix_proposals_score"):
+            connection.exec_driver_sql(f"DROP INDEX {index}")
+        connection.exec_driver_sql("DROP TABLE contents")
+        _drop_changes(connection)
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0002'")
+    engine.dispose()
+    Store.open(project).close()
+    assert before == [(labeled.id, "proposal", cow), (labeled.id, "revision", calf)]
+    assert rows(file, "SELECT * FROM contents ORDER BY source") == before
+
+
+def _drop_changes(connection: Connection) -> None:
+    """Undo the fourth migration."""
+    find = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND name LIKE '%changed%'"
+    for trigger in connection.exec_driver_sql(find).scalars().all():
+        connection.exec_driver_sql(f"DROP TRIGGER {trigger}")
+    connection.exec_driver_sql("DROP TABLE changes")
+
+
+def test_states_of_an_older_project_are_read_and_followed(
+    project: Path, labeled: ImageRecord
+) -> None:
+    engine = make_engine(project / DATABASE_NAME, foreign_keys=False)
+    with engine.begin() as connection:
+        _drop_changes(connection)
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0003'")
+    engine.dispose()
+    with Store.open(project) as store:
+        assert store.image_states()[labeled.id].revision == 1
+        store.save_revision(labeled.id, 1, [], (), "me")
+        assert store.image_states()[labeled.id].revision == 2
 
 
 def test_an_older_database_is_copied_then_migrated(

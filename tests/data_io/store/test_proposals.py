@@ -6,11 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from sqlalchemy import event
 
 from data_io.errors import DataError
 from data_io.geometry import full_image
-from data_io.store import ImageState, NewImage, Store
+from data_io.store import Store
 from data_io.types import Category, ImageRecord, Instance, Proposal, ReviewRegion
 
 Animal = Callable[..., Instance]
@@ -128,39 +127,3 @@ def test_unknown_images_categories_and_answers_are_refused(
     assert stored is not None
     assert stored.version == "v1"
     assert store.region("r").state == "open"
-
-
-def test_states_follow_saves_proposals_and_answers(
-    store: Store, pictures: list[ImageRecord], cow: Category, animal: Animal
-) -> None:
-    first, second = pictures
-    untouched = ImageState(0, 0, "none", None, None, 0)
-    assert store.image_states() == {first.id: untouched, second.id: untouched}
-    store.save_revision(first.id, 0, [animal("a", cow), animal("b", cow)], (), "me")
-    store.put_proposal(proposal(first, "v1", score=0.75), [region("r1"), region("r2")])
-    assert store.image_states()[first.id] == ImageState(1, 2, "none", "v1", 0.75, 2)
-    half = full_image(24, 64)
-    store.save_revision(first.id, 1, [animal("a", cow)], half, "me", answer=("r1", "accepted"))
-    assert store.image_states()[first.id] == ImageState(2, 1, "partial", "v1", 0.75, 1)
-    store.save_revision(first.id, 2, [], full_image(48, 64), "me")
-    store.set_excluded(first.id, True)
-    assert store.image_states()[first.id] == ImageState(3, 0, "whole", "v1", 0.75, 1)
-    assert store.image_states()[second.id] == untouched
-
-
-def test_states_of_many_images_take_one_query(store: Store) -> None:
-    many = [NewImage(f"images/{n}.jpg", 9, 9, str(n)) for n in range(10_000)]
-    for record in store.add_images(many)[::100]:
-        store.save_revision(record.id, 0, [], full_image(9, 9), "me")
-        store.put_proposal(proposal(record, "v1"), [region("", record.id)])
-    queries: list[str] = []
-
-    def count(_c: object, _d: object, statement: str, *_: object) -> None:
-        queries.append(statement)
-
-    event.listen(store._engine, "before_cursor_execute", count)
-    states = store.image_states()
-    assert len([query for query in queries if not query.startswith("BEGIN")]) == 1
-    assert len(states) == 10_000
-    assert sum(state.revision for state in states.values()) == 100
-    assert sum(state.open_regions for state in states.values()) == 100

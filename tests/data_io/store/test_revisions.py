@@ -68,6 +68,25 @@ def test_a_revision_comes_back_bit_for_bit(
         assert revision.instances[1].score is None
 
 
+def test_a_save_tells_what_will_be_read(
+    store: Store, image: ImageRecord, cow: Category, animal: Animal
+) -> None:
+    calf = store.add_category("calf")
+    store.merge_categories(calf.id, cow.id)
+    herd = [animal("a", calf, attributes={"n": 1}), animal("b", cow)]
+    told = store.save_revision(image.id, 0, herd, HALF, "me", rejected=["x"], proposal="v1")
+    read = store.revision(image.id)
+    assert read is not None
+    for name in ("image", "number", "parent", "author", "time", "rejected", "proposal"):
+        assert getattr(told, name) == getattr(read, name)
+    assert [one.category for one in told.instances] == [cow.id, cow.id]
+    for one, other in zip(told.instances, read.instances, strict=True):
+        assert (one.id, one.category) == (other.id, other.category)
+        assert one.attributes == other.attributes
+        assert same_parts(one.parts, other.parts)
+    assert same_parts(told.verified, read.verified)
+
+
 def test_every_revision_stays(
     store: Store, pictures: list[ImageRecord], cow: Category, animal: Animal
 ) -> None:
