@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain, compress, islice
+from operator import is_not
 from pathlib import PurePath
 from typing import Any
 
-from app.workflow.documents import Status, status_of
+from app.workflow.documents import Status, View, shown_regions, status_of, view
 from data_io.store import ImageState, Store
-from data_io.types import ImageRecord
-from model.acquisition import Candidate, Pick, rank
+from data_io.types import ImageRecord, Proposal, ReviewRegion
+from model.acquisition import Candidate, RankConfig, pick_of
+from model.group_order import Entry, GroupOrder, merged
+
+REACH = 1000  # places an outlook goes through: few of 100,000 images may have open regions
+_CONFIG = RankConfig()
 
 
 @dataclass(frozen=True)
@@ -27,69 +34,202 @@ class Item:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return asdict(self)
+        return dict(vars(self))
 
 
-def ranked(store: Store, top: int | None = None) -> list[Item]:
-    """The images that are not verified whole, best next one first.
+@dataclass(frozen=True)
+class Coming:
+    """Open regions of one of the next images, highest score first."""
 
-    Args:
-        store: the project.
-        top: length of the queue, None = all.
+    image: ImageRecord
+    regions: tuple[ReviewRegion, ...]
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What is left to do, and the next images of the queue that have open regions."""
+
+    images: int
+    verified: int
+    open_regions: int
+    coming: tuple[Coming, ...]
+
+
+class Queue:
+    """The queue of one project, the order of `acquisition.rank`; thread-safe.
+
+    Every answer knows what any process had saved before it was asked for. Only the groups of images
+    that changed are ordered anew, and those only as far as the answer reaches.
     """
-    records, states = _pool(store)
-    return [
-        Item(
-            image=pick.image,
-            name=PurePath(records[pick.image].path).name,
-            score=pick.score,
-            why=pick.why,
-            regions=states[pick.image].open_regions,
-            status=status_of(states[pick.image].revision, states[pick.image].verified),
-        )
-        for pick in _picks(records, states, top)
-    ]
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._states: Mapping[str, ImageState] = {}
+        self._groups: dict[str, _Group] = {}
+        self._counts = _Counts()
+        self._names: dict[int, str] = {}  # number -> id
+
+    def ranked(self, top: int | None = None) -> list[Item]:
+        """The images that are not verified whole, best next one first.
+
+        Args:
+            top: length of the queue, None = all.
+        """
+        with self._lock:
+            self._renew()
+            return [self._item(entry) for entry in islice(self._behind(None), top)]
+
+    def next_image(self, after: str | None = None, direction: int = 1) -> str | None:
+        """The image after (1) or before (-1) `after` in the queue; None at its end.
+
+        An image that has left the queue, for instance since it was just accepted, continues at the
+        front: what is ahead was ranked knowing what it taught.
+        """
+        with self._lock:
+            self._renew()
+            entry = self._entry(after)
+            if direction > 0:
+                found = next(self._behind(entry), None)
+            else:
+                found = None if entry is None else self._before(entry)
+            return None if found is None else self._names[found.number]
+
+    def outlook(self, after: str, top: int) -> Outlook:
+        """Count what is done and left, and look ahead.
+
+        Args:
+            after: the image on the screen; it is not among the coming ones.
+            top: how many images to name at most, of the next `REACH`.
+        """
+        with self._lock:
+            self._renew()
+            ahead, counts = self._ahead(after, top), self._counts
+            told = counts.images, counts.verified, counts.regions
+        return Outlook(*told, tuple(_coming(self._store, one) for one in ahead))
+
+    def waiting(self) -> int:
+        """Length of the whole queue."""
+        with self._lock:
+            self._renew()
+            return self._counts.images - self._counts.verified
+
+    def _item(self, entry: Entry) -> Item:
+        one = self._states[self._names[entry.number]]
+        pick = pick_of(Candidate(one.id, one.group, one.score, regions=one.open_regions), entry)
+        status = status_of(one.revision, one.verified)
+        name = PurePath(one.path).name
+        return Item(one.id, name, pick.score, pick.why, one.open_regions, status)
+
+    def _entry(self, image: str | None) -> Entry | None:
+        """The place of an image; None when it is not in the queue."""
+        one = self._states.get(image or "")
+        if one is None or one.excluded or one.verified == "whole":
+            return None
+        return self._groups[one.group].order.entry(one.number)
+
+    def _behind(self, entry: Entry | None) -> Iterator[Entry]:
+        return merged((group.order for group in self._groups.values()), entry)
+
+    def _before(self, entry: Entry) -> Entry | None:
+        last = (group.order.before(entry) for group in self._groups.values())
+        return max((one for one in last if one is not None), default=None)
+
+    def _ahead(self, after: str, top: int) -> list[ImageState]:
+        """Images with open regions behind one in the queue, or at its front."""
+        if not self._counts.regions:
+            return []
+        near = islice(self._behind(self._entry(after)), REACH)
+        states = (self._states[self._names[entry.number]] for entry in near)
+        return list(islice((one for one in states if one.open_regions), top))
+
+    def _renew(self) -> None:
+        """Follow everything that was saved since the last look."""
+        before, now = self._states, self._store.image_states()
+        if now is before:
+            return
+        # Both hold the images in the order they were added, so the new ones are at the end.
+        touched = compress(now.values(), map(is_not, before.values(), now.values()))
+        added = islice(now.values(), len(before), None)
+        changed = [(before.get(one.id), one) for one in chain(touched, added)]
+        self._states = now
+        self._counts.follow(changed)
+        stale = [pair for pair in changed if _ranks_as(pair[0]) != _ranks_as(pair[1])]
+        moved = [pair for pair in stale if _membership(pair[0]) != _membership(pair[1])]
+        rebuilt = {one.group for pair in moved for one in pair if one is not None}
+        self._rebuild(rebuilt)
+        for _, one in stale:
+            if one.group not in rebuilt:
+                self._groups[one.group].put(one)
+
+    def _rebuild(self, names: set[str]) -> None:
+        """Groups that images came into or left."""
+        if not names:
+            return
+        self._names = {one.number: one.id for one in self._states.values()}
+        members: dict[str, list[ImageState]] = defaultdict(list)
+        for one in self._states.values():
+            if one.group in names and not one.excluded:
+                members[one.group].append(one)
+        for name in names:
+            self._groups.pop(name, None)
+        self._groups |= {name: _Group(found) for name, found in members.items()}
 
 
-def next_image(store: Store, after: str | None = None, direction: int = 1) -> str | None:
-    """The image after (1) or before (-1) `after` in the queue; None at its end.
-
-    An image that has left the queue, for instance since it was just accepted, continues at the
-    front: what is ahead was ranked knowing what it taught.
-    """
-    order = [pick.image for pick in _picks(*_pool(store))]
-    if after not in order:
-        return order[0] if order and direction > 0 else None
-    place = order.index(after) + (1 if direction > 0 else -1)
-    return order[place] if 0 <= place < len(order) else None
+def _membership(one: ImageState | None) -> tuple[str, str] | None:
+    """Group and place in its sequence; None for an image that is in none."""
+    return None if one is None or one.excluded else (one.group, one.path)
 
 
-def _pool(store: Store) -> tuple[dict[str, ImageRecord], dict[str, ImageState]]:
-    return {record.id: record for record in store.images()}, store.image_states()
+def _ranks_as(one: ImageState | None) -> tuple[Any, ...] | None:
+    """What the place of an image, and of its neighbors, depends on."""
+    where = _membership(one)
+    return None if one is None or where is None else (where, one.score, one.verified == "whole")
 
 
-def _picks(
-    records: Mapping[str, ImageRecord], states: Mapping[str, ImageState], top: int | None = None
-) -> tuple[Pick, ...]:
-    """The queue's order alone: the canvas asks for it at every step to the next image."""
-    places = _positions(records)
-    candidates = [
-        Candidate(
-            image=record.id,
-            group=record.group,
-            score=states[record.id].score,
-            position=places[record.id],
-            reviewed=states[record.id].verified == "whole",
-            regions=states[record.id].open_regions,
-        )
-        for record in records.values()
-    ]
-    return rank(candidates, top)
+@dataclass
+class _Counts:
+    """Images that are not excluded, and what they hold."""
+
+    images: int = 0
+    verified: int = 0
+    regions: int = 0
+
+    def follow(self, changed: Iterable[tuple[ImageState | None, ImageState]]) -> None:
+        """Take images in as they are now and out as they were."""
+        for was, one in changed:
+            if was is not None:
+                self._add(was, -1)
+            self._add(one, 1)
+
+    def _add(self, one: ImageState, sign: int) -> None:
+        if one.excluded:
+            return
+        self.images += sign
+        self.verified += sign * (one.verified == "whole")
+        self.regions += sign * one.open_regions
 
 
-def _positions(records: Mapping[str, ImageRecord]) -> dict[str, int]:
-    """Place of every image in its group's sequence, by path."""
-    groups: dict[str, list[ImageRecord]] = defaultdict(list)
-    for record in sorted(records.values(), key=lambda one: one.path):
-        groups[record.group].append(record)
-    return {one.id: place for group in groups.values() for place, one in enumerate(group)}
+class _Group:
+    """The images of one group along its sequence, which is by path."""
+
+    def __init__(self, members: list[ImageState]) -> None:
+        members.sort(key=lambda one: one.path)
+        self._positions = {one.id: position for position, one in enumerate(members)}
+        numbers, scores = [one.number for one in members], [one.score for one in members]
+        reviewed = [one.verified == "whole" for one in members]
+        self.order = GroupOrder(numbers, scores, reviewed, _CONFIG)
+
+    def put(self, one: ImageState) -> None:
+        """An image's new score, or that it is reviewed now or no longer."""
+        self.order.put(self._positions[one.id], one.score, one.verified == "whole")
+
+
+def _coming(store: Store, one: ImageState) -> Coming:
+    if one.verified == "none":  # the geometry of instances decides nothing then
+        record, regions = store.image(one.id), tuple(store.regions(one.id))
+        proposal = Proposal(one.id, one.proposal_version or "", (), "", one.score or 0.0)
+        seen = View(record, None, proposal, regions)
+    else:
+        seen = view(store, one.id)
+    return Coming(seen.record, tuple(r for r in shown_regions(seen) if r.state == "open"))

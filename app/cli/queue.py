@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from app import queue
 from app.cli.common import Json, Project, command, open_project, tell
+from app.queue import Queue
 
 
 @command
@@ -18,7 +18,7 @@ def run(
 ) -> None:
     """List the images worth looking at next, and why."""
     with open_project(project) as store:
-        items = [item.as_dict() for item in queue.ranked(store, top)]
+        items = [item.as_dict() for item in Queue(store).ranked(top)]
     lines = [
         f"{place:3d}. {item['name']} ({item['image']}): {item['why']}"
         for place, item in enumerate(items, 1)

@@ -23,6 +23,7 @@ from data_io.geometry import (
     rle_of_parts,
     rle_union,
 )
+from data_io.pyramid import is_tiled
 from data_io.store import Store, VerifiedState
 from data_io.types import (
     ImageRecord,
@@ -164,6 +165,7 @@ def document(store: Store, image_id: str) -> dict[str, Any]:
             "split": record.split,
         },
         "image_url": f"{base}/pixels",
+        "tile_url": f"{base}/tiles/{record.sha256[:16]}" if is_tiled(record) else None,
         "heat_url": f"{base}/heat?version={seen.version}" if heat else None,
         "revision": seen.number,
         "status": seen.status,
@@ -176,7 +178,7 @@ def document(store: Store, image_id: str) -> dict[str, Any]:
             *(_instance_json(instance, False) for instance in seen.instances),
             *(_instance_json(instance, True) for instance in pending),
         ],
-        "regions": [_region_json(region) for region in shown_regions(seen)],
+        "regions": [region_json(region) for region in shown_regions(seen)],
         "verified": parts_to_json(seen.revision.verified) if seen.revision else [],
     }
 
@@ -206,14 +208,14 @@ def save(
         DataError: the body does not fit the image.
     """
     seen = view(store, image_id)
-    instances, rejected = _sent(store, seen, body)
-    unchanged = rejected == seen.rejected and _same(instances, seen.instances)
-    if not (unchanged and _follows(seen, base, author)):
+    instances, rejected = received(store, seen, body)
+    unchanged = rejected == seen.rejected and same_instances(instances, seen.instances)
+    if not (unchanged and follows(seen, base, author)):
         _check_base(seen, base)
     if unchanged:
         return {"revision": seen.number}
     verified = seen.revision.verified if seen.revision else ()
-    revision = _save(store, seen, instances, rejected, verified, author)
+    revision = add_revision(store, seen, instances, rejected, verified, author)
     return {"revision": revision.number}
 
 
@@ -243,7 +245,7 @@ def answer_region(
     if action == "skip":
         store.answer_region(_region(seen, region_id).id, state)
         return document(store, image_id)
-    instances, rejected = sent = _sent(store, seen, body)
+    instances, rejected = sent = received(store, seen, body)
     answered = any(one.id == region_id and one.state == state for one in seen.regions)
     if not (answered and _repeats(store, seen, base, author, sent)):
         region = _region(seen, region_id)
@@ -256,7 +258,7 @@ def answer_region(
         ]
         verified = parts_of_rle(rle_union([seen.verified, area]))
         answer = (region_id, state)
-        _save(store, seen, (*instances, *adopted), rejected, verified, author, answer)
+        add_revision(store, seen, (*instances, *adopted), rejected, verified, author, answer)
     _close_covered(store, image_id)
     return document(store, image_id)
 
@@ -275,19 +277,19 @@ def accept_image(
         DataError: the body does not fit the image.
     """
     seen = view(store, image_id)
-    instances, rejected = sent = _sent(store, seen, body)
+    instances, rejected = sent = received(store, seen, body)
     verified = full_image(seen.record.height, seen.record.width)
     if not (seen.status == "verified" and _repeats(store, seen, base, author, sent)):
         _check_base(seen, base)
         if body.get("version") != seen.version:
             raise StaleError
         adopted = seen.pending(instances, rejected)
-        _save(store, seen, (*instances, *adopted), rejected, verified, author)
+        add_revision(store, seen, (*instances, *adopted), rejected, verified, author)
     _close_covered(store, image_id)
     return document(store, image_id)
 
 
-def _sent(
+def received(
     store: Store, seen: View, body: Mapping[str, Any]
 ) -> tuple[tuple[Instance, ...], tuple[str, ...]]:
     """Instances and deletions after this request; what the body leaves out stays as it was."""
@@ -301,7 +303,7 @@ def _sent(
     return instances, rejected
 
 
-def _save(
+def add_revision(
     store: Store,
     seen: View,
     instances: Sequence[Instance],
@@ -310,6 +312,7 @@ def _save(
     author: str,
     answer: tuple[str, RegionState] | None = None,
 ) -> Revision:
+    """Store the next revision of the image that was seen; see `Store.save_revision`."""
     return store.save_revision(
         seen.record.id,
         seen.number,
@@ -322,7 +325,7 @@ def _save(
     )
 
 
-def _same(some: Sequence[Instance], others: Sequence[Instance]) -> bool:
+def same_instances(some: Sequence[Instance], others: Sequence[Instance]) -> bool:
     """True when both hold the same instances in the same order."""
     return len(some) == len(others) and all(
         a.id == b.id and same_shape(a, b) and dict(a.attributes) == dict(b.attributes)
@@ -330,7 +333,7 @@ def _same(some: Sequence[Instance], others: Sequence[Instance]) -> bool:
     )
 
 
-def _follows(seen: View, base: int, author: str) -> bool:
+def follows(seen: View, base: int, author: str) -> bool:
     """True when the author of this request has made the newest revision from the same base."""
     newest = seen.revision
     return newest is not None and newest.number == base + 1 and newest.author == author
@@ -342,7 +345,8 @@ def _repeats(
     """True when the newest revision holds this answer already: what was sent, then adopted ones."""
     instances, rejected = sent
     kept, adopted = seen.instances[: len(instances)], seen.instances[len(instances) :]
-    if not _follows(seen, base, author) or rejected != seen.rejected or not _same(instances, kept):
+    same = rejected == seen.rejected and same_instances(instances, kept)
+    if not (same and follows(seen, base, author)):
         return False
     before = store.revision(seen.record.id, base)
     old = {one.id for one in before.instances} if before else set()
@@ -383,7 +387,8 @@ def _instance_json(instance: Instance, proposed: bool) -> dict[str, Any]:
     }
 
 
-def _region_json(region: ReviewRegion) -> dict[str, Any]:
+def region_json(region: ReviewRegion) -> dict[str, Any]:
+    """A review region as the canvas gets it."""
     return {
         "id": region.id,
         "kind": region.kind,

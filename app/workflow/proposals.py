@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from app import jobs, settings
-from app.queue import ranked
+from app.queue import Queue
 from app.run import Run, exclusive
 from app.workflow.training import usable_version, version_folder
 from data_io.artifacts import Artifacts
@@ -174,7 +174,7 @@ def _missing(store: Store, version: str, records: Sequence[ImageRecord]) -> list
 
 def _front_first(store: Store, records: Sequence[ImageRecord]) -> list[ImageRecord]:
     """In the queue's order; verified images, which are not in the queue, come last."""
-    place = {item.image: number for number, item in enumerate(ranked(store))}
+    place = {item.image: number for number, item in enumerate(Queue(store).ranked())}
     return sorted(records, key=lambda one: place.get(one.id, len(place)))
 
 

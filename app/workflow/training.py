@@ -77,9 +77,11 @@ def start_training(store: Store, options: TrainOptions | None = None) -> Job:
 
 def pool(store: Store) -> tuple[int, int]:
     """How many images a training takes: (with a verified area, without); test images never."""
-    records = [one.id for one in store.images() if one.split not in SET_ASIDE]
-    states = store.image_states()  # second: an image that came in between has a state then
-    usable = [states[id].verified for id in records]
+    usable = [
+        one.verified
+        for one in store.image_states().values()
+        if not one.excluded and one.split not in SET_ASIDE
+    ]
     bare = usable.count("none")
     return len(usable) - bare, bare
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from app import queue
+from app.queue import Queue
 from data_io.geometry import full_image
 from data_io.store import NewImage, Store
 from data_io.types import Part, Proposal, ReviewRegion
@@ -17,6 +17,11 @@ def store(tmp_path):
         yield opened
 
 
+@pytest.fixture
+def queue(store):
+    return Queue(store)
+
+
 def propose(store, image, score, regions=0):
     square = (Part(full_image(4, 4)[0].outer),)
     rows = [
@@ -26,13 +31,13 @@ def propose(store, image, score, regions=0):
     store.put_proposal(Proposal(image, "v1", (), "m.png", score), rows)
 
 
-def test_images_with_uncertain_proposals_come_first_and_verified_ones_never(store):
+def test_images_with_uncertain_proposals_come_first_and_verified_ones_never(store, queue):
     one, two, three, four = (record.id for record in store.images())
     propose(store, one, 0.1)
     propose(store, two, 0.9, regions=2)
     propose(store, three, 0.95)
     store.save_revision(three, 0, [], full_image(48, 64), "me")
-    items = queue.ranked(store)
+    items = queue.ranked()
     assert [item.image for item in items] == [two, one, four]
     assert items[0].as_dict() == {
         "image": two,
@@ -44,24 +49,48 @@ def test_images_with_uncertain_proposals_come_first_and_verified_ones_never(stor
     }
     assert "2 places" in items[0].why
     assert items[2].score is None
-    assert [item.image for item in queue.ranked(store, 1)] == [two]
+    assert [item.image for item in queue.ranked(1)] == [two]
 
 
-def test_excluded_images_are_not_in_the_queue(store):
+def test_excluded_images_are_not_in_the_queue(store, queue):
     store.set_excluded(store.images()[0].id, True)
-    assert len(queue.ranked(store)) == 3
+    assert len(queue.ranked()) == 3
 
 
-def test_next_and_previous_follow_the_queue(store):
-    order = [item.image for item in queue.ranked(store)]
-    assert queue.next_image(store) == order[0]
-    assert queue.next_image(store, order[0]) == order[1]
-    assert queue.next_image(store, order[1], -1) == order[0]
-    assert queue.next_image(store, order[0], -1) is None
-    assert queue.next_image(store, order[-1]) is None
+def test_next_and_previous_follow_the_queue(store, queue):
+    order = [item.image for item in queue.ranked()]
+    assert queue.next_image() == order[0]
+    assert queue.next_image(order[0]) == order[1]
+    assert queue.next_image(order[1], -1) == order[0]
+    assert queue.next_image(order[0], -1) is None
+    assert queue.next_image(order[-1]) is None
 
 
-def test_after_an_image_that_left_the_queue_comes_its_front(store):
-    gone = queue.ranked(store)[1].image
+def test_after_an_image_that_left_the_queue_comes_its_front(store, queue):
+    gone = queue.ranked()[1].image
     store.save_revision(gone, 0, [], full_image(48, 64), "me")
-    assert queue.next_image(store, gone) == queue.ranked(store)[0].image
+    assert queue.next_image(gone) == queue.ranked()[0].image
+
+
+def test_the_outlook_counts_and_looks_ahead_along_the_queue(store, queue):
+    one, two, three, four = (record.id for record in store.images())
+    propose(store, one, 0.1, regions=1)
+    propose(store, two, 0.9, regions=2)
+    propose(store, three, 0.5, regions=1)
+    store.save_revision(four, 0, [], full_image(48, 64), "me")
+    ahead = queue.outlook(two, 5)
+    assert (ahead.images, ahead.verified, ahead.open_regions) == (4, 1, 4)
+    assert {coming.image.id for coming in ahead.coming} == {one, three}
+    assert [len(coming.regions) for coming in ahead.coming] == [1, 1]
+    assert len(queue.outlook(two, 1).coming) == 1
+    last = [item.image for item in queue.ranked()][-1]
+    assert queue.outlook(last, 5).coming == ()
+
+
+def test_the_outlook_leaves_out_skipped_regions(store, queue):
+    one, two, *_ = (record.id for record in store.images())
+    propose(store, one, 0.9)
+    propose(store, two, 0.5, regions=2)
+    store.answer_region(store.regions(two)[0].id, "skipped")
+    (coming,) = queue.outlook(one, 5).coming
+    assert len(coming.regions) == 1

@@ -116,3 +116,19 @@ def test_a_missing_base_revision_is_refused(header):
 def test_rejected_must_be_ids(ids):
     with pytest.raises(DataError):
         client.rejected_of_client(ids)
+
+
+def test_an_outline_sent_back_unchanged_is_the_one_that_is_there():
+    outside = np.array([[-4, 5], [15, 5], [15, 15], [-4, 15]], dtype=np.float64)  # imported so
+    hole = np.array([[6, 6], [9, 6], [9, 9]], dtype=np.float64)
+    one = Instance("m", "cow", (Part(outside, (hole,)),), "model", "v1", 0.7, attributes={"a": 1})
+    sent = [{"outer": outside.ravel().tolist(), "holes": [hole.ravel().tolist()]}]
+    same = row(id="m", parts=sent, attributes={"a": 1})
+    assert read(same, known={"m": one}) == (one,)
+    (told,) = read({**same, "attributes": {"a": 2}}, known={"m": one})
+    assert told.parts is one.parts
+    assert (told.attributes, told.source) == ({"a": 2}, "model")
+    sent[0]["holes"] = []
+    (filled,) = read(same, known={"m": one})
+    assert filled.source == "edited"
+    assert filled.parts[0].outer.min() == 0

@@ -1,0 +1,114 @@
+"""Taking answers back, and what is still to be reviewed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from app.workflow import documents
+from app.workflow.documents import View, add_revision, follows, received, same_instances, view
+from data_io.errors import ConflictError, DataError
+from data_io.geometry import parts_of_rle, rle_difference
+from data_io.store import Store
+from data_io.types import Parts, ReviewRegion
+
+_ANSWERED = ("accepted", "fixed")
+
+
+def answer_region(
+    store: Store,
+    image_id: str,
+    region_id: str,
+    base: int,
+    body: Mapping[str, Any],
+    author: str,
+) -> dict[str, Any]:
+    """Accept, fix, skip or reopen one review region; returns the new document.
+
+    Reopen takes an answer back with a new revision: the region's area is verified no longer and
+    the region is open again. Proposed instances the body leaves out are pending once more.
+
+    Raises:
+        ConflictError: `base` is not the newest revision.
+        DataError: no such region or action, or an unfit body.
+    """
+    if body.get("action") != "reopen":
+        return documents.answer_region(store, image_id, region_id, base, body, author)
+    seen = view(store, image_id)
+    region = _region(seen, region_id)
+    instances, rejected = received(store, seen, body)
+    repeated = (
+        region.state == "open"
+        and follows(seen, base, author)
+        and same_instances(instances, seen.instances)
+    )
+    if not repeated:
+        verified = parts_of_rle(rle_difference(seen.verified, seen.raster(region.parts)))
+        current = region.version == seen.version
+        add_revision(
+            store,
+            _at(seen, base),
+            instances,
+            rejected,
+            verified,
+            author,
+            (region.id, "open") if current else None,
+        )
+    return documents.document(store, image_id)
+
+
+def reopen_image(
+    store: Store, image_id: str, base: int, body: Mapping[str, Any], author: str
+) -> dict[str, Any]:
+    """Take the acceptance of a whole image back with a new revision; returns the new document.
+
+    Verified stays what was verified before; regions outside of that are open again. An image that
+    is not verified whole is left alone.
+
+    Raises:
+        ConflictError: `base` is not the newest revision.
+        DataError: no such image, or an unfit body.
+    """
+    seen = view(store, image_id)
+    instances, rejected = received(store, seen, body)
+    if seen.status == "verified":
+        verified = _verified_before(store, seen)
+        add_revision(store, _at(seen, base), instances, rejected, verified, author)
+        _open_uncovered(store, image_id)
+    return documents.document(store, image_id)
+
+
+def _at(seen: View, base: int) -> View:
+    """What was seen, if `base` is its newest revision."""
+    if base != seen.number:
+        raise ConflictError(seen.record.id, base, seen.number)
+    return seen
+
+
+def _region(seen: View, region_id: str) -> ReviewRegion:
+    for region in seen.regions:
+        if region.id == region_id:
+            return region
+    raise DataError(f"region {region_id}", "is no longer there", "reload the image")
+
+
+def _verified_before(store: Store, seen: View) -> Parts:
+    """The verified area of the newest revision before the image was verified whole."""
+    for number in range(seen.number - 1, 0, -1):
+        before = store.revision(seen.record.id, number)
+        if before is None:
+            continue
+        earlier = View(seen.record, before, seen.proposal, ())
+        if earlier.status != "verified":
+            return before.verified
+    return ()
+
+
+def _open_uncovered(store: Store, image_id: str) -> None:
+    seen = view(store, image_id)
+    for region in seen.regions:
+        current = region.version == seen.version
+        if current and region.state in _ANSWERED and not seen.covers(region.parts):
+            with suppress(DataError):  # a new proposal has just replaced it; the save stands
+                store.answer_region(region.id, "open")
