@@ -158,19 +158,99 @@ export function removeVertex(parts, at) {
   );
 }
 
+/** Parts without the ring at an address (an outer one: with its holes), null if nothing is left. */
+export function removeRing(parts, { part, hole }) {
+  if (hole < 0) return parts.length > 1 ? parts.filter((_, at) => at !== part) : null;
+  return parts.map((one, at) =>
+    at === part ? { ...one, holes: one.holes.filter((_, i) => i !== hole) } : one);
+}
+
 const turn = (ax, ay, bx, by, cx, cy) => Math.sign((bx - ax) * (cy - ay) - (by - ay) * (cx - ax));
+
+/** Where the segments a-b and c-d cross: [x, y], or null. */
+function crossing(a, b, c, d) {
+  if (turn(...a, ...b, ...c) * turn(...a, ...b, ...d) >= 0) return null;
+  if (turn(...c, ...d, ...a) * turn(...c, ...d, ...b) >= 0) return null;
+  const [ux, uy, vx, vy] = [b[0] - a[0], b[1] - a[1], d[0] - c[0], d[1] - c[1]];
+  const t = ((c[0] - a[0]) * vy - (c[1] - a[1]) * vx) / (ux * vy - uy * vx);
+  return [round(a[0] + t * ux), round(a[1] + t * uy)];
+}
+
+/**
+ * A freehand line (flat) without the ends that stick out: where its first third crosses its last
+ * third, both are cut there. A hand that closes an outline nearly always overshoots.
+ */
+export function withoutTails(line) {
+  const points = pairsOf(line);
+  const third = Math.floor(points.length / 3);
+  for (let i = 0; i < third; i += 1) {
+    for (let j = points.length - 2; j >= points.length - 1 - third && j > i + 1; j -= 1) {
+      const at = crossing(points[i], points[i + 1], points[j], points[j + 1]);
+      if (at) return [...at, ...points.slice(i + 1, j + 1).flat()];
+    }
+  }
+  return line;
+}
+
+/** Distance of a point from the segment a-b. */
+export function offLine([px, py], [ax, ay], [bx, by]) {
+  const [vx, vy] = [bx - ax, by - ay];
+  const along = ((px - ax) * vx + (py - ay) * vy) / (vx * vx + vy * vy || 1);
+  const t = Math.min(Math.max(along, 0), 1);
+  return Math.hypot(ax + t * vx - px, ay + t * vy - py);
+}
+
+/**
+ * Douglas-Peucker: adds to `kept` the indices of the points between `first` and `last` that a line
+ * needs, in order, to stay within `tolerance` of all of them.
+ */
+function thin(points, first, last, tolerance, kept) {
+  let [worst, at] = [tolerance, -1];
+  for (let i = first + 1; i < last; i += 1) {
+    const off = offLine(points[i], points[first], points[last]);
+    if (off > worst) [worst, at] = [off, i];
+  }
+  if (at < 0) return;
+  thin(points, first, at, tolerance, kept);
+  kept.push(at);
+  thin(points, at, last, tolerance, kept);
+}
+
+/** A flat line with fewer points, nowhere farther than `tolerance` from the old one. */
+export function thinLine(line, tolerance) {
+  const points = pairsOf(line);
+  if (points.length < 3) return line;
+  const kept = [0];
+  thin(points, 0, points.length - 1, tolerance, kept);
+  kept.push(points.length - 1);
+  return kept.flatMap((i) => points[i]);
+}
+
+/** [[x, y], ...] of a flat ring or line. */
+export const pairsOf = (flat) =>
+  Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i], flat[2 * i + 1]]);
+
+/** Parts moved by an offset. */
+export function shiftParts(parts, dx, dy) {
+  const shift = (ring) => ring.map((value, i) => round(value + (i % 2 ? dy : dx)));
+  return parts.map(({ outer, holes }) => ({ outer: shift(outer), holes: holes.map(shift) }));
+}
 
 /** True if two edges of the ring that are no neighbors properly cross. */
 export function crossesItself(ring) {
-  const n = ring.length / 2;
-  const at = (i) => [ring[2 * (i % n)], ring[2 * (i % n) + 1]];
+  const points = pairsOf(ring);
+  const n = points.length;
   for (let i = 0; i < n; i += 1) {
-    const [a, b] = [at(i), at(i + 1)];
+    const [a, b] = [points[i], points[(i + 1) % n]];
+    const [left, right] = [Math.min(a[0], b[0]), Math.max(a[0], b[0])];
+    const [top, bottom] = [Math.min(a[1], b[1]), Math.max(a[1], b[1])];
     for (let j = i + 2; j < n; j += 1) {
-      if (i === 0 && j === n - 1) continue;
-      const [c, d] = [at(j), at(j + 1)];
-      const split = turn(...a, ...b, ...c) * turn(...a, ...b, ...d) < 0;
-      if (split && turn(...c, ...d, ...a) * turn(...c, ...d, ...b) < 0) return true;
+      const c = points[j];
+      const d = points[j + 1 === n ? 0 : j + 1];
+      // Nearly all pairs lie apart: a raster's outline has thousands of edges.
+      if ((c[0] < left && d[0] < left) || (c[0] > right && d[0] > right)) continue;
+      if ((c[1] < top && d[1] < top) || (c[1] > bottom && d[1] > bottom)) continue;
+      if ((i || j < n - 1) && crossing(a, b, c, d)) return true;
     }
   }
   return false;

@@ -84,6 +84,36 @@ def test_the_last_three_vertices_stay_but_a_hole_may_go(run: Any) -> None:
     assert left == [{"outer": [0, 0, 9, 0, 0, 9], "holes": []}]
 
 
+def test_a_whole_ring_can_go_but_not_the_last_part(run: Any) -> None:
+    parts = [*RING, {"outer": [20, 0, 30, 0, 20, 9], "holes": []}]
+    body = """return [[0, 0], [0, -1], [1, -1]].map(([part, hole]) =>
+      m.removeRing(a, {part, hole}));"""
+    assert run("geometry", body, parts) == [
+        [{"outer": SQUARE, "holes": []}, parts[1]],
+        [parts[1]],
+        RING,
+    ]
+    assert run("geometry", "return m.removeRing(a, {part: 0, hole: -1});", RING) is None
+
+
+def test_freehand_lines_lose_their_tails_and_needless_points(run: Any) -> None:
+    loop = [-3, 5, 5, 5, 20, 5, 20, 20, 5, 20, 5, 12, 5, 6, 5, -4]
+    body = "return [m.withoutTails(a), m.withoutTails(a.slice(2, -2))];"
+    assert run("geometry", body, loop)[1] == loop[2:-2]
+    cut = run("geometry", body, [-3, 5, 8, 5, 20, 5, 20, 20, 5, 20, 5, 12, 5, 6, 5, -4])[0]
+    assert cut == [5, 5, 8, 5, 20, 5, 20, 20, 5, 20, 5, 12, 5, 6]
+    assert run("geometry", "return m.thinLine(a, 0.5);", [0, 0, 1, 0.2, 2, 0, 3, 0, 3, 4]) == [
+        *(0, 0, 3, 0),
+        *(3, 4),
+    ]
+
+
+def test_parts_are_shifted_with_their_holes(run: Any) -> None:
+    shifted = run("geometry", "return m.shiftParts(a, 2, -1.005);", RING)[0]
+    assert shifted["outer"] == [2, -1, 12, -1, 12, 9, 2, 9]
+    assert shifted["holes"] == [[6, 3, 8, 3, 8, 5, 6, 5]]
+
+
 @pytest.mark.parametrize(
     ("ring", "crosses", "refusal"),
     [
@@ -163,6 +193,19 @@ def test_every_command_is_undone_and_redone(run: Any) -> None:
     )
     labels = ["edit outline", "draw", "delete", "change category"]
     assert run("store", body) == [labels, True, True]
+
+
+def test_several_changes_undo_to_the_old_order(run: Any, herd_server: tuple[Any, str]) -> None:
+    body = """const store = await import(a);
+      const item = (id) => ({id, proposed: false});
+      const s = new store.Session({image: {id: 'a'}, revision: 1, status: 'draft', version: 'v',
+        categories: [], regions: [], verified: [], instances: [...'abcde'].map(item)});
+      m.together(s, 'delete', ['b', 'a', 'd'].map((id) => s.change(id, null)));
+      const left = s.instances.map(({id}) => id).join('');
+      s.undo();
+      return [left, s.instances.map(({id}) => id).join(''), s.undoLog.length];"""
+    url = f"{herd_server[1]}herdmark-static/store.js"
+    assert run("shaping", body, url) == ["ce", "abcde", 0]
 
 
 def test_a_new_command_ends_redo(run: Any) -> None:
