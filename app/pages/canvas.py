@@ -7,6 +7,7 @@ itself and saves over REST.
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import gradio as gr
@@ -14,7 +15,8 @@ import gradio as gr
 STATIC_MOUNT = "herdmark-static"
 
 # No ${} and no {{}}: Gradio would re-render the template on every value and drop the canvas's DOM.
-_TEMPLATE = '<div class="hm-root" role="region" aria-label="Image editor"></div>'
+# The project's mark keeps the view settings of two projects apart in one browser.
+_TEMPLATE = '<div class="hm-root" role="region" aria-label="Image editor" data-project="%s"></div>'
 _CSS = ".hm-root { height: 100%; }"
 # Gradio allows listeners for exactly the event names that stand quoted in this code. The module is
 # addressed from the page's base, so the app works below a sub-path.
@@ -48,11 +50,16 @@ class AnnotationCanvas(gr.HTML):
     """
 
     def __init__(
-        self, value: dict[str, str] | None = None, *, height: str = "78vh", **kwargs: Any
+        self,
+        value: dict[str, str] | None = None,
+        *,
+        height: str = "78vh",
+        project: str = "",
+        **kwargs: Any,
     ) -> None:
         super().__init__(
             value=value,
-            html_template=_TEMPLATE,
+            html_template=_TEMPLATE % hashlib.sha256(project.encode()).hexdigest()[:12],
             css_template=_CSS.replace("100%", height),
             js_on_load=_ON_LOAD % STATIC_MOUNT,
             apply_default_css=False,

@@ -22,8 +22,8 @@ from app.workflow.documents import status_of
 from app.workflow.exports import Geometry
 from data_io.errors import DataError
 from data_io.formats.export import ExportReport
-from data_io.store import Store
-from data_io.types import Category, ImageRecord, Job
+from data_io.store import ImageState, Store
+from data_io.types import Category, Job
 
 PAGE = 48
 SHOWN_ENTRIES = 500  # of what an import refused or repaired
@@ -58,53 +58,43 @@ class Shown:
     found: int
 
 
-def statuses(store: Store) -> dict[str, str]:
-    """Image id -> status, or ``excluded``."""
-    records = store.images(include_excluded=True)
-    states = store.image_states()
-    return {
-        one.id: EXCLUDED
-        if one.excluded
-        else status_of(states[one.id].revision, states[one.id].verified)
-        for one in records
-    }
+def _status(one: ImageState) -> str:
+    return EXCLUDED if one.excluded else status_of(one.revision, one.verified)
 
 
 def gallery(store: Store, wanted: Filter) -> Shown:
     """The thumbnails that match; a page beyond the last one shows the last one."""
-    records, status = store.images(include_excluded=True), statuses(store)
-    if not records:
+    images = store.image_states().values()
+    if not images:
         nothing = empty(
             "No image yet.", "Upload images or name a folder of this server on the right."
         )
         return Shown(nothing, 0, 1, 0)
     words = wanted.words.strip().lower()
     found = [
-        record
-        for record in records
-        if wanted.status in {status[record.id], EXCLUDED if record.excluded else ANY}
-        and wanted.group in {ANY, record.group}
-        and words in record.path.lower()
+        one
+        for one in images
+        if wanted.group in (ANY, one.group)
+        and (not one.excluded if wanted.status == ANY else _status(one) == wanted.status)
+        and words in one.path.lower()
     ]
     if not found:
         nothing = empty("No image matches.", "Choose another status or group, or clear the words.")
         return Shown(nothing, 0, 1, 0)
     pages = -(-len(found) // PAGE)
     page = min(max(wanted.page, 0), pages - 1)
-    cards = "".join(
-        _card(record, status[record.id]) for record in found[page * PAGE : (page + 1) * PAGE]
-    )
+    cards = "".join(_card(one) for one in found[page * PAGE : (page + 1) * PAGE])
     return Shown(f'<div class="hm-gallery">{cards}</div>', page, pages, len(found))
 
 
-def _card(record: ImageRecord, status: str) -> str:
-    key, name, group = text(record.id), text(name_of(record.path)), group_word(record.group)
-    caption, action = ("Include", "include") if record.excluded else ("Exclude", "exclude")
+def _card(one: ImageState) -> str:
+    key, name, group = text(one.id), text(name_of(one.path)), group_word(one.group)
+    caption, action = ("Include", "include") if one.excluded else ("Exclude", "exclude")
     return (
         f'<div class="hm-tile"><button type="button" class="hm-card" data-action="open"'
-        f' data-key="{key}" title="{text(record.path)}" aria-label="open {name} on the Label page">'
+        f' data-key="{key}" title="{text(one.path)}" aria-label="open {name} on the Label page">'
         f'<img loading="lazy" alt="" src="api/images/{key}/thumbnail">'
-        f"<b>{name}</b><span>{badge(status)} <i>{text(group)}</i></span></button>"
+        f"<b>{name}</b><span>{badge(_status(one))} <i>{text(group)}</i></span></button>"
         f'<button type="button" class="hm-button" data-action="{action}" data-key="{key}"'
         f' aria-label="{action} {name}" title="{HINTS[action]}">{caption}</button></div>'
     )
@@ -112,7 +102,7 @@ def _card(record: ImageRecord, status: str) -> str:
 
 def summary(store: Store) -> str:
     """One line: how many images there are, and how many have which status."""
-    counts = Counter(statuses(store).values())
+    counts = Counter(map(_status, store.image_states().values()))
     total = counts.total() - counts[EXCLUDED]
     names = ("verified", "partial", "draft", "unlabeled", EXCLUDED)
     parts = [f"{badge(name)} {counts[name]:,}" for name in names if counts[name]]
@@ -122,7 +112,7 @@ def summary(store: Store) -> str:
 
 def groups(store: Store) -> list[str]:
     """All groups, sorted; also those with excluded images alone."""
-    return sorted({record.group for record in store.images(include_excluded=True)})
+    return sorted({one.group for one in store.image_states().values()})
 
 
 def refused(rows: Sequence[Mapping[str, str]]) -> str:

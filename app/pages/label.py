@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
-from app import queue
 from app.context import Context
 from app.pages import label_view
 from app.pages.action_html import ActionHTML, clicked
@@ -46,25 +45,27 @@ class LabelPage:
 
     def show(self, image: str | None) -> tuple[Any, str, str | None]:
         """Canvas value, side panel and view cursor for an image, or for the queue's first."""
-        items = self._queue()
+        items = self._front()
         if image is None and items:
             image = str(items[0]["image"])
         if image is None:
-            image = queue.next_image(self.context.store, None, 1)
-        panel = label_view.side(self.context.store, image, items)
-        return self.open(image), panel, image
+            image = self.context.queue.next_image()
+        return self.open(image), self._side(image, items), image
 
     def again(self, image: str | None) -> tuple[Any, ...]:
         """Show the same image anew: labels, categories or proposals may have changed meanwhile."""
-        known = {record.id for record in self.context.store.images()}
-        return self.show(image if image in known else None)
+        one = self.context.store.image_states().get(image or "")
+        return self.show(None if one is None or one.excluded else image)
 
     def panel(self, image: str | None) -> str:
         """The side panel after a save or an answer."""
-        return label_view.side(self.context.store, image, self._queue())
+        return self._side(image, self._front())
 
-    def _queue(self) -> list[dict[str, Any]]:
-        return [asdict(item) for item in queue.ranked(self.context.store, TOP)]
+    def _front(self) -> list[dict[str, Any]]:
+        return [item.as_dict() for item in self.context.queue.ranked(TOP)]
+
+    def _side(self, image: str | None, front: list[dict[str, Any]]) -> str:
+        return label_view.side(self.context.store, image, front, self.context.queue.waiting())
 
 
 def build(context: Context) -> LabelPage:
@@ -72,7 +73,9 @@ def build(context: Context) -> LabelPage:
     image = gr.State(None, time_to_live=24 * 3600)
     with gr.Row(elem_id="hm-label", equal_height=True):
         with gr.Column(scale=1, min_width=480, elem_id="hm-stage"):
-            canvas = AnnotationCanvas(elem_id="hm-canvas", height=HEIGHT)
+            canvas = AnnotationCanvas(
+                elem_id="hm-canvas", height=HEIGHT, project=str(context.store.project)
+            )
         with gr.Column(scale=0, min_width=222, elem_id="hm-panel"):
             side = ActionHTML(elem_id="hm-side")
     return LabelPage(canvas, side, image, context)

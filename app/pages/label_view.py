@@ -21,18 +21,18 @@ Item = Mapping[str, Any]
 ROWS = 7
 
 
-def side(store: Store, image: str | None, queue: Sequence[Item]) -> str:
-    """Panel for the image on the canvas; `queue` is the front of the queue, best first."""
-    if not store.images():
+def side(store: Store, image: str | None, queue: Sequence[Item], waiting: int) -> str:
+    """Panel for the image on the canvas.
+
+    Args:
+        store: the project.
+        image: id of the image, None for none.
+        queue: the front of the queue, best first.
+        waiting: length of the whole queue.
+    """
+    if not waiting and all(one.excluded for one in store.image_states().values()):
         return empty("No image yet.", "Import a folder or upload images on the Data page.")
-    return _model(store) + _queue(image, queue, waiting(store))
-
-
-def waiting(store: Store) -> int:
-    """Length of the whole queue: images that are not verified whole, excluded ones left out."""
-    records = store.images()
-    states = store.image_states()
-    return sum(states[one.id].verified != "whole" for one in records)
+    return _model(store) + _queue(image, queue, waiting)
 
 
 def _model(store: Store) -> str:

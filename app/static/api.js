@@ -73,10 +73,11 @@ export const getDocument = (url, signal) => request(url, { signal, cache: "no-st
 
 export const putDocument = (id, revision, body) => write("PUT", documentUrl(id), revision, body);
 
-/** Answer a region (accept, fix, skip), or the whole image when `region` is null. */
+/** Answer a region (accept, fix, skip, reopen), or the whole image when `region` is null. */
 export function postAnswer(id, revision, { region, action, version }, body) {
   if (region === null) {
-    return write("POST", `${imageUrl(id)}/accept`, revision, { version, ...body });
+    const route = action === "reopen" ? "reopen" : "accept";
+    return write("POST", `${imageUrl(id)}/${route}`, revision, { version, ...body });
   }
   const url = `${imageUrl(id)}/regions/${encodeURIComponent(region)}`;
   return write("POST", url, revision, { action, ...body });
@@ -87,6 +88,37 @@ export async function nextImage(after, direction) {
   const query = new URLSearchParams({ after: after ?? "", dir: String(direction) });
   return (await request(`api/next?${query}`, { cache: "no-store" })).image ?? null;
 }
+
+/** What follows an image: {images, verified, regions, coming: [{image, name, regions}]}. */
+export const outlook = (id) => request(`${imageUrl(id)}/outlook`, { cache: "no-store" });
+
+/** Address of one row of square pictures, one for each box [x, y, width, height]. */
+export function cropsUrl(id, boxes) {
+  const text = boxes.map((box) => box.map((value) => Math.round(value)).join(",")).join(";");
+  return absolute(`${imageUrl(id)}/crops?${new URLSearchParams({ boxes: text })}`);
+}
+
+/** Id of the next frame of the image's group, null after the last. */
+export async function followingFrame(id) {
+  return (await request(`${imageUrl(id)}/following`, { cache: "no-store" })).image ?? null;
+}
+
+/** Where instances of another image lie on image `id`: {instances, skipped, lost}. */
+export const carry = (id, body) =>
+  request(`${imageUrl(id)}/carry`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", "X-Herdmark": "1" },
+    body: JSON.stringify(body),
+  });
+
+export const thumbnailUrl = (id) => `${imageUrl(id)}/thumbnail`;
+
+/** Rows of the gallery: {listing, total, offset, place, items}; see routes_gallery. */
+export const gallery = (query, signal) =>
+  request(`api/gallery?${new URLSearchParams(query)}`, { signal, cache: "no-store" });
+
+/** What the gallery can be filtered by: {groups, categories}. */
+export const galleryChoices = () => request("api/gallery/choices", { cache: "no-store" });
 
 /** A decoded picture; rejects with ApiError when it cannot be shown. */
 export async function loadPicture(url, signal) {

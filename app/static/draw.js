@@ -1,7 +1,10 @@
 // Paints the two layers: picture and heat-map below, shapes above. Reads state, changes none.
 
+import { colorOfInstance, drawn, labelOf } from "./display.js";
 import { boxOfParts, ringAt, ringsOf } from "./geometry.js";
+import { drawBand, drawBrush, drawCrosshair, drawStroke, drawTrail } from "./gestures.js";
 import { inkOn, withAlpha } from "./palette.js";
+import { paintStill } from "./stills.js";
 
 const HANDLE = 4; // half side of a vertex handle, screen px
 export const MIDPOINT_FROM = 28; // screen px; shorter edges show no midpoint handle
@@ -49,39 +52,76 @@ const toImageSpace = (context, view, ratio) =>
     ratio * view.scale, 0, 0, ratio * view.scale, ratio * view.x, ratio * view.y,
   );
 
-/** The lower layer. */
-export function drawPicture(canvas, view, { picture, heat, heatOpacity }, ratio) {
+/** The lower layer; `picture` is one of picture.js. */
+export function drawPicture(canvas, view, picture, ratio) {
   const context = begin(canvas, view.width, view.height, ratio);
   toImageSpace(context, view, ratio);
-  context.imageSmoothingEnabled = view.scale < 3; // beyond, one wants to see the pixels
-  context.imageSmoothingQuality = "high";
-  if (picture) context.drawImage(picture, 0, 0, view.imageWidth, view.imageHeight);
-  if (heat && heatOpacity > 0) {
-    context.imageSmoothingEnabled = true;
-    context.globalAlpha = heatOpacity;
-    context.drawImage(heat, 0, 0, view.imageWidth, view.imageHeight);
-    context.globalAlpha = 1;
-  }
+  picture?.draw(context, view, ratio);
+}
+
+/** The heat-map has its own layer, so that adjusting the picture does not change its colors. */
+export function drawHeat(canvas, view, { heat, heatOpacity }, ratio) {
+  canvas.hidden = !heat || !heatOpacity;
+  if (canvas.hidden) return;
+  const context = begin(canvas, view.width, view.height, ratio);
+  toImageSpace(context, view, ratio);
+  context.globalAlpha = heatOpacity;
+  context.drawImage(heat, 0, 0, view.imageWidth, view.imageHeight);
+  context.globalAlpha = 1;
 }
 
 /** The upper layer. `scene`: {session, colors, selected, hovered, vertex, preview, region, ...}. */
 export function drawShapes(canvas, view, scene, ratio) {
   const context = begin(canvas, view.width, view.height, ratio);
-  if (!scene.session) return;
+  const { session, preview, stroke, shift, region, colors, display } = scene;
+  if (!session) return;
+  const shown = drawn(session.instances, display, [scene.selected, ...scene.others]);
+  const moves = ({ id }) => id === preview?.id || id === stroke?.id || Boolean(shift?.ids.has(id));
+  const moving = shown.filter(moves);
+  const key = [
+    session, session.instances, session.verified, session.status, session.regions, region, colors,
+    ...Object.values(display), scene.selected, scene.others, scene.hovered, ratio, view.scale,
+    view.x, view.y, canvas.width, canvas.height, ...moving.map(({ id }) => id),
+  ];
+  paintStill(canvas, context, key, (still) => {
+    drawStanding(still, view, scene, shown.filter((item) => !moves(item)), ratio);
+  });
+  toImageSpace(context, view, ratio);
+  drawMoving(context, scene, moving, 1 / view.scale);
+}
+
+/** What no gesture changes. */
+function drawStanding(context, view, scene, items, ratio) {
   toImageSpace(context, view, ratio);
   const px = 1 / view.scale;
   drawVerified(context, view, scene.session);
   if (scene.region) dimOutside(context, view, scene.region);
-  const shown = scene.session.instances.map((item) =>
-    scene.preview?.id === item.id ? scene.preview : item,
-  );
-  for (const item of shown) drawInstance(context, item, scene, px);
+  for (const item of items) drawInstance(context, item, scene, px);
   drawRegions(context, scene, px);
-  const selected = shown.find(({ id }) => id === scene.selected);
-  if (selected) drawHandles(context, selected, scene, px);
-  drawDraft(context, scene, px);
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
-  for (const item of shown) drawLabel(context, view, item, scene);
+  for (const item of items) drawLabel(context, view, item, scene);
+}
+
+/** The animals a gesture changes, handles, and the gesture itself. */
+function drawMoving(context, scene, moving, px) {
+  const { preview, stroke, shift, trail, band, crosshair, tool } = scene;
+  for (const item of moving) {
+    context.save();
+    if (shift) context.translate(...shift.offset);
+    drawInstance(context, item.id === preview?.id ? preview : item, scene, px, !stroke);
+    context.restore();
+  }
+  if (stroke) drawStroke(context, stroke);
+  const selected = scene.session.instance(scene.selected);
+  const single = selected && !shift && !scene.others.length && scene.display.shapes !== "none";
+  if (single) drawHandles(context, selected.id === preview?.id ? preview : selected, scene, px);
+  drawDraft(context, scene, px);
+  const end = crosshair ?? scene.pointer;
+  const color = scene.colors.get(scene.category) ?? "#ffffff";
+  if (trail) drawTrail(context, trail, end, tool === "split" ? "#ffffff" : color, px);
+  if (band) drawBand(context, band, px);
+  if (scene.paints && end) drawBrush(context, end, scene.brush, px);
+  if (crosshair) drawCrosshair(context, crosshair, px);
 }
 
 /** What a person vouched for: sparse hatching in a part of the image, a thin frame on all of it. */
@@ -123,14 +163,14 @@ function dimOutside(context, view, region) {
   context.fill("evenodd");
 }
 
-function drawInstance(context, item, scene, px) {
-  const color = scene.colors.get(item.category) ?? "#b9bec4";
+function drawInstance(context, item, scene, px, filled = true) {
+  const color = colorOfInstance(item, scene.display, scene.colors);
   const path = pathOf(item.parts);
-  const selected = item.id === scene.selected;
+  const selected = item.id === scene.selected || scene.others.includes(item.id);
   const strong = selected || item.id === scene.hovered;
   const fill = selected ? 0.18 : strong ? 0.34 : item.proposed ? 0.14 : 0.24;
-  context.fillStyle = withAlpha(color, fill);
-  context.fill(path, "evenodd");
+  context.fillStyle = withAlpha(color, fill * scene.display.fill);
+  if (filled) context.fill(path, "evenodd");
   context.lineJoin = "round";
   context.setLineDash([]);
   context.strokeStyle = "rgba(0, 0, 0, 0.55)";
@@ -144,6 +184,8 @@ function drawInstance(context, item, scene, px) {
 }
 
 function drawRegions(context, scene, px) {
+  if (!scene.display.regions) return;
+  context.globalAlpha = scene.display.regions;
   for (const region of scene.session.openRegions) {
     const current = region.id === scene.region?.id;
     const path = pathOf(region.parts);
@@ -156,6 +198,7 @@ function drawRegions(context, scene, px) {
     context.stroke(path);
   }
   context.setLineDash([]);
+  context.globalAlpha = 1;
 }
 
 function square(context, x, y, half) {
@@ -183,7 +226,10 @@ function drawHandles(context, item, scene, px) {
     }
     context.fillStyle = "#ffffff";
     for (let i = 0; i < ring.length; i += 2) {
-      square(context, ring[i], ring[i + 1], HANDLE * px);
+      const j = (i + 2) % ring.length;
+      const edge = Math.hypot(ring[j] - ring[i], ring[j + 1] - ring[i + 1]);
+      // Where vertices lie close together, handles must not hide the outline.
+      square(context, ring[i], ring[i + 1], Math.min(Math.max(0.4 * edge, 1.4 * px), HANDLE * px));
     }
   }
   if (!scene.vertex) return;
@@ -195,11 +241,14 @@ function drawHandles(context, item, scene, px) {
 function drawDraft(context, scene, px) {
   const { draft } = scene.session;
   const end = scene.crosshair ?? scene.pointer;
-  if (scene.tool === "draw" && draft.length) {
+  const outlining = scene.tool === "draw" || scene.tool === "wire";
+  if (outlining && draft.length) {
     const path = new Path2D();
     path.moveTo(draft[0], draft[1]);
     for (let i = 2; i < draft.length; i += 2) path.lineTo(draft[i], draft[i + 1]);
-    if (end) path.lineTo(end[0], end[1]);
+    const { wire } = scene;
+    for (let i = 0; i < wire.length; i += 2) path.lineTo(wire[i], wire[i + 1]);
+    if (end && !wire.length) path.lineTo(end[0], end[1]);
     context.strokeStyle = "rgba(0, 0, 0, 0.6)";
     context.lineWidth = 3.5 * px;
     context.stroke(path);
@@ -214,21 +263,6 @@ function drawDraft(context, scene, px) {
       square(context, draft[i], draft[i + 1], (closes ? 6 : HANDLE) * px);
     }
   }
-  if (scene.tool === "draw" && scene.crosshair) drawCrosshair(context, scene.crosshair, px);
-}
-
-function drawCrosshair(context, [x, y], px) {
-  const path = new Path2D();
-  path.moveTo(x - 14 * px, y);
-  path.lineTo(x + 14 * px, y);
-  path.moveTo(x, y - 14 * px);
-  path.lineTo(x, y + 14 * px);
-  context.strokeStyle = "#10151b";
-  context.lineWidth = 3.5 * px;
-  context.stroke(path);
-  context.strokeStyle = "#ffffff";
-  context.lineWidth = 1.5 * px;
-  context.stroke(path);
 }
 
 /** Name and, for proposals, the score; only where the shape is large enough to bear it. */
@@ -240,9 +274,8 @@ function drawLabel(context, view, item, scene) {
   const [sx, sy] = view.toScreen(x, y);
   if (sx > view.width || sy > view.height || sx + across < 0) return;
   const name = scene.session.category(item.category)?.name ?? "unknown category";
-  const score = item.proposed && item.score !== null ? `  ${item.score.toFixed(2)}` : "";
-  const text = (name.length > 18 ? `${name.slice(0, 17)}…` : name) + score;
-  const color = scene.colors.get(item.category) ?? "#b9bec4";
+  const text = labelOf(item, scene.display, name);
+  const color = colorOfInstance(item, scene.display, scene.colors);
   context.font = "600 11px system-ui, sans-serif";
   const w = context.measureText(text).width + 10;
   if (!near && w > across) return;

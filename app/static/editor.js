@@ -2,27 +2,30 @@
 // mount() is the only entrance; Gradio's part is a descriptor {image_id, doc_url} and small events.
 
 import * as api from "./api.js";
+import { ConflictDialog } from "./conflict.js";
 import { Dialogs } from "./dialogs.js";
+import { Gallery } from "./gallery.js";
+import { addFlow } from "./flow.js";
 import { crossesItself } from "./geometry.js";
+import { keepFocus } from "./focus.js";
 import { bindKeys } from "./keys.js";
+import { Look } from "./look.js";
 import { Opener } from "./opener.js";
 import { Panel } from "./panel.js";
 import { Review } from "./review.js";
-import { SaveQueue } from "./saves.js";
+import { Safety } from "./safety.js";
+import { Selection } from "./selection.js";
+import { SHAPING, Shaping } from "./shaping.js";
 import { Stage } from "./stage.js";
 import { watchTheme } from "./theme.js";
-import { PolygonTool, SelectTool } from "./tools.js";
+import { makeTools } from "./tools/index.js";
 import { View } from "./view.js";
+import { Walk } from "./walk.js";
 
-const QUIET = new Set(["hovered", "pointer", "preview", "closing", "crosshair"]);
-
-const silent = {
-  state() {}, saved() {}, answered() {}, outdated() {}, conflict() {}, error() {},
-};
-
-// One queue a page: unsaved work outlives the component, which Gradio may unmount at any time.
-const queue = new SaveQueue(silent);
-for (const name of ["online", "focus"]) window.addEventListener(name, () => queue.retry());
+const QUIET = new Set([
+  "hovered", "pointer", "preview", "closing", "crosshair", "stroke", "trail", "band", "shift",
+  "wire",
+]);
 
 class Editor {
   constructor(root, { trigger, props }) {
@@ -32,27 +35,33 @@ class Editor {
     this.ending = new AbortController();
     const { signal } = this.ending;
     this.view = new View();
-    this.queue = queue;
+    this.safety = new Safety(this, signal);
+    this.queue = this.safety.queue;
     this.session = null;
     this.colors = new Map();
     this.ready = false;
-    this.walk = Promise.resolve();
+    this.walk = new Walk(this);
     this.state = {
-      tool: "select", selected: null, hovered: null, vertex: null, preview: null, pointer: null,
-      crosshair: null, closing: false, category: null,
-      picture: null, heat: null, heatOpacity: 0.45, heatBefore: 0.45,
+      tool: "select", selected: null, others: [], hovered: null, vertex: null, preview: null,
+      pointer: null, crosshair: null, closing: false, wire: [], category: null,
+      picture: null, heat: null, heatOpacity: 0.45, heatBefore: 0.45, ...SHAPING,
     };
-    this.tools = { select: new SelectTool(this), draw: new PolygonTool(this) };
+    this.selection = new Selection(this);
+    this.shaping = new Shaping(this);
+    this.tools = makeTools(this);
     this.review = new Review(this);
     this.panel = new Panel(this, root, signal);
+    this.look = new Look(this, root, signal);
     this.stage = new Stage(this, this.panel.stage, signal);
+    this.gallery = new Gallery(this, root, signal);
     this.dialogs = new Dialogs(this, root, signal);
+    this.conflicts = new ConflictDialog(this, root, signal);
     this.opener = new Opener(this, signal);
+    addFlow(this, root, signal);
     bindKeys(this, root, signal);
+    keepFocus(this, root, signal);
     watchTheme(root, signal);
-    window.addEventListener("beforeunload", (event) => this.warnUnsaved(event), { signal });
-    window.addEventListener("focus", () => this.reopen(), { signal });
-    this.wireQueue();
+    this.safety.start();
     this.refresh();
   }
 
@@ -62,6 +71,11 @@ class Editor {
 
   get selectedInstance() {
     return this.session?.instance(this.state.selected) ?? null;
+  }
+
+  /** All selected animals. */
+  get chosen() {
+    return this.selection.instances;
   }
 
   // ---- the image on the screen ----
@@ -78,18 +92,21 @@ class Editor {
   show(session, picture) {
     const { id, width, height } = session.image;
     this.session = session;
+    this.state.picture?.close();
     this.view.setImage(width, height);
     this.view.fit();
-    this.review.current = null;
     this.ready = true;
-    const tool = session.categories.length ? this.state.tool : "select";
+    const usual = session.categories.length ? this.state.tool : "select";
+    const tool = session.draft.length ? "draw" : usual; // an outline that a reload has brought back
     this.update({
       picture, heat: null, selected: null, hovered: null, vertex: null, preview: null,
-      pointer: null, crosshair: null, tool,
+      pointer: null, crosshair: null, others: [], trail: null, tool,
     });
     this.panel.showOverlay("");
     this.stage.invalidate(true);
     this.root.dataset.ready = id;
+    this.review.opened();
+    this.outlook.opened();
     this.refresh();
     if (!session.categories.length) {
       this.say("No category yet: add one on the Data page, then draw.", "warn");
@@ -104,6 +121,7 @@ class Editor {
     const known = error instanceof api.ApiError;
     if (!known) console.error(error);
     this.session = null;
+    this.state.picture?.close();
     this.update({ picture: null, heat: null, selected: null });
     this.stage.invalidate(true);
     const unknown = "Something unexpected went wrong; reload the page.";
@@ -112,46 +130,11 @@ class Editor {
     this.root.dataset.error = known ? error.status : "unexpected";
   }
 
-  /** Open what an expired session could not: the person may have signed in meanwhile. */
-  reopen() {
-    if (this.root.dataset.error === "401") this.opener.open(this.opener.target);
-  }
-
-  /** Show the proposals that took the place of those on the screen; the edits are stored. */
-  async outdated(session) {
-    const shown = session === this.session && this.ready;
-    if (shown) await this.opener.reload();
-    this.say(`${shown ? "" : `${session.image.name}: `}New proposals arrived; look again.`, "warn");
-  }
-
   // ---- navigation ----
 
-  /** Next (1) or previous (-1) image; presses queue up, so fast ones are neither lost nor mixed. */
+  /** Next (1) or previous (-1) image. */
   navigate(direction) {
-    this.walk = this.walk.then(() => this.step(direction)).catch((error) => {
-      this.say(error.message, "warn");
-    });
-    return this.walk;
-  }
-
-  async step(direction) {
-    if (this.drawingUnfinished()) return;
-    this.tool.finish();
-    const { session } = this;
-    if (session?.unsaved && !(await this.queue.flush(session))) {
-      this.say("This image stays open until its edits are saved.", "warn");
-      return;
-    }
-    const { target } = this.opener;
-    const id = await api.nextImage(target, direction);
-    if (id === null || id === target) {
-      this.say(`This ${direction > 0 ? "was the last image of the queue" : "is the first image"}.`);
-      return;
-    }
-    this.opener.open(id);
-    // Keep Gradio's value in step, or choosing the first image again would look like no change.
-    this.props.value = { image_id: id, doc_url: api.documentUrl(id) };
-    this.tell("navigate", { image: id });
+    return this.walk.by(direction);
   }
 
   drawingUnfinished() {
@@ -187,17 +170,11 @@ class Editor {
   }
 
   deleteSelected() {
-    const { selected } = this.state;
-    if (!this.selectedInstance) return false;
-    this.select(null);
-    this.edit((session) => session.removeInstance(selected));
-    return true;
+    return this.selection.remove();
   }
 
   setCategory(id) {
-    const { selected } = this.state;
-    this.update({ category: id });
-    if (selected) this.edit((session) => session.setCategory(selected, id));
+    this.selection.setCategory(id);
   }
 
   setCategoryAt(position) {
@@ -208,20 +185,21 @@ class Editor {
     return true;
   }
 
-  select(id, { reveal = false } = {}) {
-    this.update({ selected: id, vertex: null });
-    const item = this.selectedInstance;
-    if (item && reveal) this.panel.reveal(item);
-    this.panel.announce(item);
+  select(id, options) {
+    this.selection.set(id === null ? [] : [id], options);
+  }
+
+  selectAll(ids) {
+    this.selection.set([...ids].reverse(), { reveal: true });
   }
 
   setTool(name) {
     this.tool.finish();
-    if (name === "draw" && !this.session?.categories.length) {
+    if (this.tools[name].constructor.spec.draws && !this.session?.categories.length) {
       this.say("Add a category on the Data page first.", "warn");
       return;
     }
-    this.update({ tool: name, vertex: null, crosshair: null, pointer: null });
+    this.update({ tool: name, vertex: null, crosshair: null, pointer: null, trail: null });
     this.stage.cursor();
   }
 
@@ -271,7 +249,10 @@ class Editor {
   /** What the upper layer shows. */
   scene() {
     const { session, colors, state } = this;
-    return { ...state, session, colors, region: this.review.region };
+    const { paints } = this.tool.constructor.spec;
+    return {
+      ...state, session, colors, paints, region: this.review.region, display: this.look.display,
+    };
   }
 
   // ---- state, messages, life ----
@@ -283,9 +264,7 @@ class Editor {
   }
 
   refresh() {
-    if (this.session && this.state.selected && !this.selectedInstance) {
-      Object.assign(this.state, { selected: null, vertex: null });
-    }
+    this.selection.prune();
     if (this.session) this.root.dataset.revision = this.session.revision;
     this.panel.refresh();
     this.stage.invalidate();
@@ -304,55 +283,24 @@ class Editor {
   }
 
   saveNow() {
-    const stuck = [...this.queue.problems].find(([, problem]) => problem.state === "conflict");
-    if (stuck) this.dialogs.showConflict(this.queue.pending(stuck[0]), null);
-    else this.resume();
+    this.safety.saveNow();
   }
 
   /** Try again what was refused for now, the opening of an image included. */
   resume() {
-    this.queue.retry();
-    this.reopen();
-  }
-
-  wireQueue() {
-    this.queue.on = {
-      state: (summary) => {
-        const before = this.root.dataset.saveState;
-        this.root.dataset.saveState = summary.state;
-        this.panel.refreshSaves(summary);
-        if (before === summary.state) return;
-        if (summary.state === "expired") this.panel.showExpired();
-        else if (before === "expired" && this.ready) this.panel.showOverlay("");
-      },
-      saved: ({ id, revision }) => this.tell("saved", { image: id, revision }),
-      answered: (session, { region, action }) => {
-        if (session === this.session && region !== null) this.review.answered(region, action);
-        this.tell("answered", { image: session.id, region, action });
-      },
-      outdated: (session) => this.outdated(session),
-      conflict: (session, error) => this.dialogs.showConflict(session, error.revision),
-      error: (session, error) => this.say(`${session.image.name}: ${error.message}`, "warn"),
-    };
-    this.queue.settle();
-  }
-
-  warnUnsaved(event) {
-    if (!this.queue.unsaved && !this.session?.draft.length && !this.tool.active) return;
-    event.preventDefault();
-    event.returnValue = ""; // older browsers ask only with this
+    this.safety.resume();
   }
 
   destroy() {
     this.tool.finish();
+    this.state.picture?.close();
     this.ending.abort();
-    this.queue.on = silent;
   }
 }
 
 function addStyles() {
-  for (const name of ["editor.css", "panel.css"]) {
-    const { href } = new URL(name, import.meta.url);
+  for (const name of ["editor", "panel", "conflict", "flow", "look", "gallery", "options"]) {
+    const { href } = new URL(`${name}.css`, import.meta.url);
     if (document.querySelector(`link[href="${href}"]`)) continue;
     const link = document.createElement("link");
     link.rel = "stylesheet";

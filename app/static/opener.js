@@ -2,7 +2,8 @@
 
 import * as api from "./api.js";
 import { colorOf } from "./palette.js";
-import { Session } from "./store.js";
+import { openPicture } from "./picture.js";
+import { forget, sessionOf } from "./safety.js";
 
 const KEPT_SESSIONS = 30; // images whose undo log survives leaving them
 
@@ -49,27 +50,64 @@ export class Opener {
     this.busy = true;
     editor.leave();
     try {
-      const document = await api.getDocument(url, signal);
-      const picture = await api.loadPicture(document.image_url, signal);
+      const document = await this.fetch(id, url, signal);
+      const [session, picture] = await Promise.all([
+        this.sessionFor(document), this.picture(document, signal),
+      ]);
       if (turn !== this.sequence) return;
-      this.show(this.sessionFor(document), picture);
+      this.show(session, picture);
       this.busy = false;
       await this.loadHeat(document.heat_url, turn, signal);
     } catch (error) {
       if (turn !== this.sequence) return;
       this.busy = false;
       editor.cannotOpen(error);
+      if (error.status === 404) forget(id);
+    }
+  }
+
+  /** The document's picture as the view settings want it. */
+  async picture(document, signal) {
+    const { look, stage, root } = this.editor;
+    const { clahe } = look;
+    const opened = await openPicture(document, clahe, () => stage.invalidate(true), signal);
+    if (!signal.aborted) root.dataset.clahe = clahe;
+    return opened;
+  }
+
+  /** Fetch the picture again where it should look different; the old one stays until then. */
+  async renewPicture() {
+    const { editor, sequence } = this;
+    const { clahe } = editor.look;
+    if (!editor.ready || Number(editor.root.dataset.clahe) === clahe) return;
+    try {
+      const picture = await this.picture(editor.session.document, this.loading.signal);
+      if (sequence !== this.sequence || clahe !== editor.look.clahe) return;
+      editor.state.picture?.close();
+      editor.state.picture = picture;
+      editor.stage.invalidate(true);
+    } catch (error) {
+      if (sequence === this.sequence) editor.say(error.message, "warn");
+    }
+  }
+
+  /** The image's document; without the server, as it was when this page last saw it. */
+  async fetch(id, url, signal) {
+    try {
+      return await api.getDocument(url, signal);
+    } catch (error) {
+      const kept = this.editor.queue.pending(id) ?? this.kept.get(id);
+      if (!error.temporary || !kept) throw error;
+      return kept.document;
     }
   }
 
   /** The session for a document; unsaved edits and anything newer than the document win over it. */
-  sessionFor(document) {
+  async sessionFor(document) {
     const { id } = document.image;
     const kept = this.editor.queue.pending(id) ?? this.kept.get(id);
-    if (!kept || (!kept.unsaved && kept.revision < document.revision)) {
-      return new Session(document);
-    }
-    if (!kept.unsaved && kept.revision === document.revision) kept.renew(document);
+    if (!kept) return sessionOf(document);
+    if (!kept.unsaved && kept.revision <= document.revision) kept.renew(document);
     return kept;
   }
 

@@ -1,19 +1,15 @@
 // Everything around the drawing area: toolbar, side panel, status line, messages. It shows state
 // and calls the editor; it holds no state of its own but what it last rendered.
 
+import { colorOfInstance, ORIGIN_WORDS, originOf, STATUS_WORDS } from "./display.js";
 import { make, setText } from "./dom.js";
 import { boxOf } from "./draw.js";
 import { icon } from "./icons.js";
 import { PALETTE } from "./palette.js";
+import { TOOLS } from "./tools/index.js";
 
-const STATUS = {
-  unlabeled: "Unlabeled",
-  draft: "Draft",
-  partial: "Partly verified",
-  verified: "Verified",
-};
-const SOURCE = { human: "drawn", model: "model", edited: "edited" };
 const ANSWER = { open: "", accepted: "accepted", fixed: "fixed", skipped: "skipped" };
+const OVER = "dialog[open], .hc-gallery:not([hidden])"; // what keeps the focus to itself
 const MOST_ROWS = 300; // of the animal list; more would make every edit slow
 
 /** Builds the editor's DOM once and refreshes the parts that changed. */
@@ -22,11 +18,13 @@ export class Panel {
     this.editor = editor;
     this.signal = signal;
     this.shown = {};
+    this.parts = []; // what else is refreshed along: {refresh()}
     this.stage = make("div", {
       className: "hc-stage", tabIndex: 0, role: "application",
       "aria-label": "Image canvas. Press question mark for the shortcuts.",
     }, [
       make("canvas", { className: "hc-picture", "aria-hidden": "true" }),
+      make("canvas", { className: "hc-heat", "aria-hidden": "true", hidden: "" }),
       make("canvas", { className: "hc-shapes", "aria-hidden": "true" }),
     ]);
     this.overlay = make("div", { className: "hc-overlay", role: "status", hidden: "" });
@@ -58,7 +56,7 @@ export class Panel {
     button.addEventListener("click", (event) => {
       run();
       // After a mouse click the keys should work on the picture again; keyboard users stay put.
-      if (event.detail > 0 && !this.editor.root.querySelector("dialog[open]")) this.editor.focus();
+      if (event.detail > 0 && !this.editor.root.querySelector(OVER)) this.editor.focus();
     }, { signal: this.signal });
     return button;
   }
@@ -68,10 +66,8 @@ export class Panel {
     const bare = { bare: true };
     const group = (label, items) =>
       make("div", { className: "hc-group", role: "group", "aria-label": label }, items);
-    this.tools = {
-      select: this.button("select", "Select", "V", () => editor.setTool("select")),
-      draw: this.button("draw", "Draw", "D", () => editor.setTool("draw")),
-    };
+    this.tools = Object.fromEntries(TOOLS.map(({ name, label, key, icon: sign }) =>
+      [name, this.button(sign, label, key, () => editor.setTool(name), bare)]));
     this.undo = this.button("undo", "Undo", "Ctrl+Z", () => editor.undo(), bare);
     this.redo = this.button("redo", "Redo", "Ctrl+Shift+Z", () => editor.redo(), bare);
     this.remove = this.button("remove", "Delete", "Delete", () => editor.tool.remove(), bare);
@@ -94,10 +90,23 @@ export class Panel {
         this.button("fit", "Fit the image", "F", () => editor.changeView((v) => v.fit()), bare),
       ]),
       this.buildHeat(group),
+      group("View", [
+        this.lookButton(),
+        this.button("gallery", "Gallery", "G", () => editor.gallery.toggle(), bare),
+      ]),
       make("span", { className: "hc-spring" }),
       this.saveState,
       this.button("help", "Shortcuts", "?", () => editor.dialogs.showHelp(), bare),
     ]);
+  }
+
+  lookButton() {
+    const button = this.button("look", "View settings", "", () => this.editor.look.toggle(), {
+      bare: true,
+    });
+    button.setAttribute("aria-expanded", "false");
+    button.dataset.look = "";
+    return button;
   }
 
   buildCategory() {
@@ -136,6 +145,7 @@ export class Panel {
       this.button("accept", "Accept", "A", () => editor.review.answer("accept")),
       this.button("fix", "Fix", "X", () => editor.review.answer("fix")),
       this.button("skip", "Skip", "S", () => editor.review.answer("skip")),
+      this.button("reject", "Not an animal", "R", () => editor.review.reject()),
     ]);
     this.animalTitle = make("h3");
     this.animals = make("ul", { className: "hc-list hc-animals" });
@@ -167,7 +177,9 @@ export class Panel {
     for (const [name, button] of Object.entries(this.tools)) {
       button.setAttribute("aria-pressed", String(state.tool === name));
     }
-    this.tools.draw.disabled = !session || !session.categories.length;
+    for (const { name, draws } of TOOLS) {
+      this.tools[name].disabled = draws && !session?.categories.length;
+    }
     this.undo.disabled = !session?.undoLog.length;
     this.redo.disabled = !session?.redoLog.length;
     this.remove.disabled = !state.selected && !session?.draft.length;
@@ -181,6 +193,7 @@ export class Panel {
     this.refreshCategory(session, state);
     this.refreshRegions(session);
     this.refreshAnimals(session, state);
+    for (const part of this.parts) part.refresh();
   }
 
   refreshView() {
@@ -194,7 +207,7 @@ export class Panel {
   refreshHeader(session) {
     setText(this.name, session?.image.name ?? "No image");
     this.name.title = session?.image.name ?? "";
-    setText(this.status, session ? STATUS[session.status] ?? session.status : "");
+    setText(this.status, session ? STATUS_WORDS[session.status] ?? session.status : "");
     this.status.dataset.status = session?.status ?? "";
     const { image } = session ?? {};
     const revision = session?.revision ? `revision ${session.revision}` : "no revision";
@@ -219,18 +232,22 @@ export class Panel {
   }
 
   refreshRegions(session) {
-    const current = this.editor.review.region?.id ?? null;
+    const { review } = this.editor;
+    const current = review.region?.id ?? null;
     const regions = session?.regions ?? [];
     const open = session?.openRegions.length ?? 0;
     const answering = this.answers.querySelectorAll("button");
     for (const button of answering) button.disabled = !current;
-    if (this.shown.regions === regions && this.shown.region === current) return;
-    Object.assign(this.shown, { regions, region: current });
+    const { filter } = review;
+    if (this.shown.regions === regions && this.shown.region === current
+      && this.shown.filter === filter) return;
+    Object.assign(this.shown, { regions, region: current, filter });
     const count = regions.length ? ` · ${open} of ${regions.length}` : "";
     setText(this.regionTitle, `To review${count}`);
     this.regions.hidden = !regions.length;
     this.answers.hidden = !open;
-    this.regions.replaceChildren(...regions.map((region, i) => this.regionRow(region, i, current)));
+    this.regions.replaceChildren(...regions.map((region, i) =>
+      (review.passes(region) ? this.regionRow(region, i, current) : "")));
     setText(this.regionNote, this.noteOn(session, open));
     this.regions.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
   }
@@ -267,11 +284,11 @@ export class Panel {
 
   refreshAnimals(session, state) {
     const instances = session?.instances ?? [];
-    if (this.shown.instances === instances && this.shown.selected === state.selected &&
-        this.shown.named === session?.categories) return;
-    Object.assign(this.shown, {
-      instances, selected: state.selected, named: session?.categories,
-    });
+    const { by } = this.editor.look.display;
+    const { selected, others } = state;
+    const now = { instances, selected, others, named: session?.categories, by };
+    if (Object.entries(now).every(([name, value]) => this.shown[name] === value)) return;
+    Object.assign(this.shown, now);
     setText(this.animalTitle, `Animals · ${instances.length}`);
     const rows = instances.slice(0, MOST_ROWS).map((item) => this.animalRow(session, item, state));
     if (instances.length > MOST_ROWS) {
@@ -279,12 +296,13 @@ export class Panel {
       rows.push(make("li", { className: "hc-note", text: more }));
     }
     this.animals.replaceChildren(...rows);
-    this.animals.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
+    this.animals.querySelector("[aria-current=true]")?.scrollIntoView({ block: "nearest" });
   }
 
   animalRow(session, item, state) {
     const swatch = make("span", { className: "hc-swatch", "aria-hidden": "true" });
-    swatch.style.background = this.editor.colors.get(item.category) ?? PALETTE.at(-1);
+    const { look, colors } = this.editor;
+    swatch.style.background = colorOfInstance(item, look.display, colors);
     const score = item.score === null ? "" : ` ${item.score.toFixed(2)}`;
     const row = make("button", { type: "button", className: "hc-row" }, [
       swatch,
@@ -292,13 +310,15 @@ export class Panel {
         className: "hc-words", text: session.category(item.category)?.name ?? "unknown category",
       }),
       make("span", {
-        className: "hc-tag", text: item.proposed ? `proposed${score}` : SOURCE[item.source],
+        className: "hc-tag", text: item.proposed ? `proposed${score}` : ORIGIN_WORDS[item.source],
         "data-source": item.proposed ? "proposed" : item.source,
       }),
     ]);
     if (item.id === state.selected) row.setAttribute("aria-current", "true");
-    row.addEventListener("click", () => {
-      this.editor.select(item.id, { reveal: true });
+    else if (state.others.includes(item.id)) row.setAttribute("aria-current", "other");
+    row.addEventListener("click", ({ shiftKey, ctrlKey, metaKey }) => {
+      if (shiftKey || ctrlKey || metaKey) this.editor.selection.toggle(item.id);
+      else this.editor.select(item.id, { reveal: true });
       this.editor.focus();
     });
     return make("li", {}, [row]);
@@ -315,11 +335,12 @@ export class Panel {
   }
 
   /** Tell a screen reader what is selected. */
-  announce(item) {
+  announce(item, count = 1) {
     if (!item) return setText(this.live, "Nothing selected");
+    if (count > 1) return setText(this.live, `${count} animals selected`);
     const { session } = this.editor;
     const name = session.category(item.category)?.name ?? "unknown category";
-    const origin = item.proposed ? "proposed" : SOURCE[item.source];
+    const origin = ORIGIN_WORDS[originOf(item)];
     const place = `${session.instances.indexOf(item) + 1} of ${session.instances.length}`;
     return setText(this.live, `${name}, ${origin}, ${place}`);
   }
@@ -329,7 +350,8 @@ export class Panel {
     this.saveState.dataset.state = state;
     setText(this.saveState.firstChild, text);
     this.saveState.setAttribute("aria-label", text);
-    const next = { retry: "Click to try now.", error: "Click to try again.",
+    const next = { retry: "Click to try now.", offline: "Click to try now.",
+      error: "Click to try again.",
       expired: "Click to try again.", conflict: "Click to choose.",
       saved: "Every edit is stored." }[state] ?? "";
     this.saveState.title = [detail, next].filter(Boolean).join(" ");

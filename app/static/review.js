@@ -1,18 +1,60 @@
-// The review flow: which region is under review, and what a person answers.
+// The review flow: which region is under review, what a person answers, and what comes after it.
 
-const DONE = { accept: "Region accepted.", fix: "Region fixed.", skip: "Region skipped for now." };
+import { logAnswer } from "./commands.js";
+import { boxOf } from "./draw.js";
+import { boxesMeet, partsMeet } from "./meet.js";
 
-/** Steps through the open regions of the current session. */
+const DONE = {
+  accept: "Region accepted.", fix: "Region fixed.", skip: "Region skipped for now.",
+  reopen: "The answer is taken back; the region is open again.",
+};
+
+const ALL = { kind: "", category: "" };
+
+/** Steps through the open regions of the current session, and on to the next image. */
 export class Review {
   constructor(editor) {
     this.editor = editor;
     this.current = null; // region id
+    this.going = false; // the image that opens next goes on with the review
+    this.wanted = null; // region id to show once its image is open
+    this.filter = ALL;
   }
 
   /** The region under review, or null. */
   get region() {
     const regions = this.editor.session?.openRegions ?? [];
     return regions.find(({ id }) => id === this.current) ?? null;
+  }
+
+  /** Open regions that pass the filter. */
+  get open() {
+    return (this.editor.session?.openRegions ?? []).filter((region) => this.passes(region));
+  }
+
+  passes(region) {
+    const { kind, category } = this.filter;
+    if (kind && region.kind !== kind) return false;
+    return !category || this.editor.session.instances.some((item) =>
+      item.category === category && boxesMeet(boxOf(item.parts), region.box));
+  }
+
+  /** Review only regions of a kind, or beside animals of a category; "" means all. */
+  setFilter(change) {
+    this.filter = { ...this.filter, ...change };
+    const { region } = this;
+    if (region && !this.passes(region)) this.show(this.open[0]?.id ?? null);
+    else this.editor.refresh();
+  }
+
+  /** An image has come on the screen. */
+  opened() {
+    const regions = this.open;
+    const wanted = regions.find(({ id }) => id === this.wanted);
+    const first = this.going || this.wanted ? regions.find(({ state }) => state === "open") : null;
+    const next = wanted ?? first;
+    Object.assign(this, { current: null, wanted: null, going: false });
+    if (next) this.show(next.id);
   }
 
   /** Put a region under review and zoom to it; null leaves the review. */
@@ -23,9 +65,19 @@ export class Review {
     this.editor.refresh();
   }
 
+  /** A region of this or of another image. */
+  jump(image, id) {
+    if (image === this.editor.session?.id) {
+      this.show(id);
+      return null;
+    }
+    this.wanted = id;
+    return this.editor.walk.to(image);
+  }
+
   step(direction) {
     const { editor } = this;
-    const regions = editor.session.openRegions;
+    const regions = this.open;
     if (!regions.length) {
       editor.say(this.nothingLeft());
       return;
@@ -37,48 +89,99 @@ export class Review {
   }
 
   nothingLeft() {
-    const { regions, document } = this.editor.session;
+    const { regions, document, openRegions } = this.editor.session;
     if (!document.version) return "No proposal yet, so there is no region to review.";
+    if (openRegions.length) return "No open region passes the filter.";
     return regions.length
       ? "Every region is answered. Shift+Enter accepts the whole image."
       : "The model is sure everywhere. Look once, then Shift+Enter accepts the whole image.";
   }
 
-  /** Answer the region under review: accept, fix or skip. */
-  answer(action) {
+  /** The region under review if it can be answered now; says what is missing otherwise. */
+  answerable() {
     const { editor, region } = this;
     if (!region) {
-      editor.say(
-        editor.session.openRegions.length
-          ? "Choose a region first: ] goes to the next one."
-          : this.nothingLeft(),
-        "warn",
-      );
+      const some = editor.session.openRegions.length;
+      const choose = "Choose a region first: ] goes to the next one.";
+      editor.say(some ? choose : this.nothingLeft(), "warn");
+      return null;
+    }
+    // Twice the same key before the server replied must not answer the region twice.
+    if (editor.session.answers.some((waiting) => waiting.region === region.id)) return null;
+    editor.tool.finish();
+    return region;
+  }
+
+  /** Answer the region under review: accept, fix or skip. */
+  answer(action) {
+    const region = this.answerable();
+    if (!region) return;
+    if (action === "skip") this.after(region.id);
+    this.editor.queue.answer(this.editor.session, region.id, action);
+  }
+
+  /** What is proposed in the region is no animal: it goes, and the region is verified ground. */
+  reject() {
+    const region = this.answerable();
+    if (!region) return;
+    const { editor } = this;
+    const { session } = editor;
+    const touching = session.instances.filter((item) => partsMeet(item.parts, region.parts));
+    const chosen = touching.filter(({ id }) => id === editor.state.selected);
+    const wrong = chosen.length ? chosen : touching.filter(({ proposed }) => proposed);
+    if (wrong.length > 1) {
+      const why = "Several animals reach into the region: select the one that is none first.";
+      editor.say(why, "warn");
       return;
     }
-    const { session } = editor;
-    // Twice the same key before the server replied must not answer the region twice.
-    if (session.answers.some((waiting) => waiting.region === region.id)) return;
-    editor.tool.finish();
-    if (action === "skip") this.after(region.id);
-    editor.queue.answer(session, region.id, action);
+    if (wrong.length) {
+      editor.select(null);
+      session.removeInstance(wrong[0].id);
+    }
+    const edit = wrong.length ? session.undoLog.at(-1) : null;
+    editor.queue.answer(session, region.id, "fix", edit);
   }
 
   /** Go on to the region behind `id`, if one is open. */
   after(id) {
-    const regions = this.editor.session.openRegions;
+    const regions = this.open;
     const at = regions.findIndex((region) => region.id === id);
     const rest = [...regions.slice(at + 1), ...regions.slice(0, Math.max(at, 0))];
     const next = rest.find(({ state }) => state === "open");
     this.show(next?.id ?? null);
   }
 
+  /** The server took an answer of a session, on the screen or not. */
+  took(session, answer) {
+    if (answer.action !== "skip" && !answer.again) logAnswer(session, answer);
+    if (session !== this.editor.session) return;
+    if (answer.region !== null) this.answered(answer.region, answer.action);
+    else if (answer.again) this.editor.refresh();
+  }
+
   /** The server took an answer to a region of the image on the screen. */
   answered(region, action) {
     const { editor } = this;
+    if (action === "reopen") {
+      this.show(region);
+      editor.say(DONE.reopen);
+      return;
+    }
+    editor.outlook.answered("region");
     if (this.current === region || !this.region) this.after(region);
-    const left = editor.session.openRegions.length;
+    const left = this.open.filter(({ state }) => state === "open").length;
     editor.say(`${DONE[action]} ${left ? `${left} to go.` : this.nothingLeft()}`);
+    if (!left && !editor.session.answers.length) this.goOn();
+  }
+
+  /** After the last region of an image: the next one that has some, else the next of the queue. */
+  goOn() {
+    const { editor } = this;
+    const next = editor.outlook.ahead?.coming.find(({ regions }) =>
+      regions.some(({ kind }) => !this.filter.kind || kind === this.filter.kind));
+    if (!next) return null; // nothing to review ahead: stay, so that the image can be accepted
+    this.going = true;
+    return editor.walk.to(next.image);
   }
 
   /** The whole image is verified, also with no animal in it; then the next one. */
@@ -88,9 +191,14 @@ export class Review {
     if (editor.drawingUnfinished() || session.answers.some(({ region }) => region === null)) return;
     editor.tool.finish();
     const animals = session.instances.length;
+    const reviewing = this.region !== null;
     editor.queue.answer(session, null, "accept");
-    if (!(await editor.queue.flush(session))) return;
-    editor.say(animals ? "Image verified." : "Image verified: no animal in it.");
+    const stored = await editor.queue.flush(session);
+    if (!stored && !editor.queue.waits(session)) return;
+    editor.outlook.answered("image");
+    const verified = stored ? "Image verified" : "The image will be verified when the server is back";
+    editor.say(animals ? `${verified}.` : `${verified}: no animal in it.`);
+    this.going = reviewing;
     if (editor.session === session) await editor.navigate(1);
   }
 }

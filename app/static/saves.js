@@ -6,24 +6,30 @@ import * as api from "./api.js";
 const FIRST_RETRY = 1000; // ms; doubles up to LAST_RETRY
 const LAST_RETRY = 30000;
 
-const RANK = ["saved", "saving", "retry", "error", "conflict", "expired"];
+const MOST_MERGES = 8; // in a row; then somebody saves faster than we do, so wait a moment
+
+const RANK = ["saved", "saving", "retry", "offline", "error", "conflict", "expired"];
 
 const TEXT = {
   saved: "Saved",
   saving: "Saving…",
   retry: "Not saved: will retry",
+  offline: "Offline: sent later",
   error: "Not saved",
   conflict: "Conflict",
   expired: "Session expired",
 };
 
 /**
- * Saves sessions; calls `on.state`, `on.saved`, `on.answered`, `on.conflict`, `on.error`, and
- * `on.outdated` once the edits of a session are safe whose answers came too late for its proposals.
+ * Saves sessions; calls `on.state`, `on.saved`, `on.answered`, `on.error`, `on.outdated` once the
+ * edits of a session are safe whose answers came too late for its proposals, `on.merged` after a
+ * merge with what others saved, and `on.conflict` where a person must choose (`choose`). It awaits
+ * `on.idle(session)` before a merge, which must not change an animal under a gesture.
  */
 export class SaveQueue {
-  constructor(on) {
+  constructor(on, journal) {
     this.on = on;
+    this.journal = journal;
     this.sessions = new Map(); // image id -> session with something unsaved
     this.problems = new Map(); // image id -> {state, message}
     this.busy = null; // session whose request is under way
@@ -41,25 +47,34 @@ export class SaveQueue {
   touch(session) {
     if (!session.unsaved) return;
     this.sessions.set(session.id, session);
+    this.journal.note(session);
     const state = this.problems.get(session.id)?.state;
     if (state !== "conflict" && state !== "expired") this.problems.delete(session.id);
     this.pump();
   }
 
-  /** Send the answer to a region (or to the whole image, region null) along with all edits. */
-  answer(session, region, action) {
+  /**
+   * Send the answer to a region (or to the whole image, region null) along with all edits; `edit`
+   * is the command that belongs to it, if any.
+   */
+  answer(session, region, action, edit = null) {
     // Proposals that arrive later were not looked at, so this answer must not cover them.
-    session.answers.push({ region, action, version: session.document.version });
+    session.answers.push({ region, action, edit, version: session.document.version });
     this.touch(session);
   }
 
   /** Try everything again now: the network is back, somebody signed in, or a person asked. */
   retry() {
-    clearTimeout(this.timer);
+    this.stop();
     for (const [id, { state }] of this.problems) {
       if (state !== "conflict") this.problems.delete(id);
     }
     this.pump();
+  }
+
+  /** True while a session's edits only wait for the server; they are safe, and go out later. */
+  waits(session) {
+    return ["offline", "retry"].includes(this.problems.get(session.id)?.state);
   }
 
   /** Resolves to true once the session is saved, to false once it is stuck. */
@@ -88,6 +103,7 @@ export class SaveQueue {
 
   stop() {
     clearTimeout(this.timer);
+    this.timer = 0;
   }
 
   settle() {
@@ -114,8 +130,9 @@ export class SaveQueue {
     try {
       await this.send(ready);
     } catch (error) {
-      this.failed(ready, error);
+      await this.failed(ready, error);
     }
+    this.journal.note(ready);
     this.busy = null;
     this.release(); // those who wait must hear of a problem before it is forgotten
     if (this.problems.get(ready.id)?.state === "stale") this.problems.delete(ready.id);
@@ -141,11 +158,13 @@ export class SaveQueue {
       session.answers.shift();
       session.answered(snapshot, reply);
       this.on.answered(session, answer);
+      if (this.withdrew(session)) this.on.merged(session);
     } else {
       const reply = await api.putDocument(id, revision, snapshot.body);
       session.saved(snapshot, reply.revision);
     }
     session.sending = null;
+    session.merges = 0;
     this.delay = FIRST_RETRY;
     this.on.saved(session);
   }
@@ -158,51 +177,70 @@ export class SaveQueue {
     return { snapshot: session.snapshot(), answer: later ? null : answer };
   }
 
-  failed(session, error) {
-    const problem = { message: error.message, state: "error" };
+  async failed(session, error) {
+    if (error.status === 409 && !error.stale) return this.conflicted(session);
+    const problem = { message: error.message, state: stateOf(error) };
     if (!(error instanceof api.ApiError)) console.error(error);
     if (!error.temporary) session.sending = null;
-    if (error.status === 401) problem.state = "expired";
-    else if (error.stale) problem.state = "stale";
-    else if (error.status === 409) problem.state = "conflict";
-    else if (error.temporary) problem.state = "retry";
     // A refused answer (a region that is gone, say) must not block the edits behind it.
-    else if (session.answers.length) session.answers.shift();
+    if (problem.state === "error" && session.answers.length) session.answers.shift();
     this.problems.set(session.id, problem);
     if (problem.state === "stale") session.dropAnswers();
-    if (problem.state === "retry") this.later();
-    if (problem.state === "conflict") this.on.conflict(session, error);
+    if (error.temporary) this.later();
     if (problem.state === "error") this.on.error(session, error);
+    return null;
+  }
+
+  /** True when a merge has withdrawn answers: who waits for one must not take it for stored. */
+  withdrew(session) {
+    if (session.withdrawn) this.problems.set(session.id, { state: "stale", message: "" });
+    return session.withdrawn > 0;
+  }
+
+  /** Somebody else saved the image: merge, and ask only where both changed the same animal. */
+  async conflicted(session) {
+    const sent = session.sending?.snapshot.instances ?? null;
+    let newest = null;
+    try {
+      newest = await api.getDocument(api.documentUrl(session.id));
+    } catch (error) {
+      await this.failed(session, error);
+      return;
+    }
+    await this.on.idle(session);
+    session.sending = null;
+    session.merges = (session.merges ?? 0) + 1;
+    if (session.reconcile(newest, sent)) {
+      this.on.merged(session);
+      if (this.withdrew(session) || session.merges <= MOST_MERGES) return;
+      this.problems.set(session.id, { state: "retry", message: "Others save this image too." });
+      this.later();
+    } else {
+      const message = `${session.image.name} was changed elsewhere too.`;
+      this.problems.set(session.id, { state: "conflict", message });
+      this.on.conflict(session);
+    }
   }
 
   later() {
-    clearTimeout(this.timer);
+    if (this.timer) return; // one wait for all that failed
     this.timer = setTimeout(() => this.retry(), this.delay);
     this.delay = Math.min(this.delay * 2, LAST_RETRY);
   }
 
-  // ---- the two ways out of a conflict ----
-
-  /** Save the own state on top of the newest revision. */
-  async keepMine(session) {
-    await this.resolve(session, (newest) => {
-      session.revision = newest.revision;
-    });
-  }
-
-  /** Drop the own edits (undo brings them back) for the newest revision. */
-  async takeTheirs(session) {
-    await this.resolve(session, (newest) => session.takeTheirs(newest));
-  }
-
-  async resolve(session, decide) {
-    try {
-      decide(await api.getDocument(api.documentUrl(session.id)));
-      this.problems.delete(session.id);
-      if (!session.unsaved) this.sessions.delete(session.id);
-    } catch (error) {
-      this.on.error(session, error);
-    }
+  /** End a conflict: see `Session.choose`. */
+  choose(session, choices) {
+    session.choose(choices);
+    this.problems.delete(session.id);
+    this.journal.note(session);
+    if (!session.unsaved) this.done(session); // all theirs: the server has that already
     this.pump();
   }
+}
+
+function stateOf(error) {
+  if (error.status === 401) return "expired";
+  if (error.stale) return "stale";
+  if (error.status === 0) return "offline";
+  return error.temporary ? "retry" : "error";
 }

@@ -1,6 +1,7 @@
 // The drawing area: two layers, their size, and pointer events handed to the tool in image pixels.
 
-import { drawPicture, drawShapes } from "./draw.js";
+import { drawHeat, drawPicture, drawShapes } from "./draw.js";
+import { Touch } from "./touch.js";
 
 const PAN_BUTTONS = new Set([1, 2]); // middle and right
 
@@ -10,11 +11,13 @@ export class Stage {
     this.editor = editor;
     this.element = element;
     this.lower = element.querySelector(".hc-picture");
+    this.middle = element.querySelector(".hc-heat");
     this.upper = element.querySelector(".hc-shapes");
     this.frame = 0;
     this.stale = { picture: true, shapes: true };
     this.pan = null;
     this.spaceHeld = false;
+    this.touch = new Touch(this);
     this.observer = new ResizeObserver(() => this.resize());
     this.observer.observe(element);
     this.listen(signal);
@@ -44,9 +47,16 @@ export class Stage {
     this.frame = 0;
     const { editor } = this;
     const ratio = window.devicePixelRatio || 1;
-    if (this.stale.picture) drawPicture(this.lower, editor.view, editor.state, ratio);
+    if (this.stale.picture) this.paintPicture(ratio);
     if (this.stale.shapes) drawShapes(this.upper, editor.view, editor.scene(), ratio);
     this.stale = { picture: false, shapes: false };
+  }
+
+  paintPicture(ratio) {
+    const { view, state, root } = this.editor;
+    drawPicture(this.lower, view, state.picture, ratio);
+    drawHeat(this.middle, view, state, ratio);
+    root.dataset.drawn = state.picture?.complete ?? "";
   }
 
   /** A pointer event's place on the stage in CSS px. */
@@ -59,13 +69,22 @@ export class Stage {
     return this.editor.view.toImage(...this.place(event));
   }
 
+  /** Image points of a move, those that came since the last frame included. */
+  pointsOf(event) {
+    const all = event.getCoalescedEvents?.() ?? [];
+    return (all.length ? all : [event]).map((each) => this.point(each));
+  }
+
   listen(signal) {
     const on = (name, handler, options = {}) =>
       this.element.addEventListener(name, handler, { signal, ...options });
-    on("pointerdown", (event) => this.down(event));
-    on("pointermove", (event) => this.move(event));
-    on("pointerup", (event) => this.up(event));
-    on("pointercancel", () => this.abandon());
+    on("pointerdown", (event) => this.touch.down(event) || this.down(event));
+    on("pointermove", (event) => this.touch.move(event) || this.move(event));
+    on("pointerup", (event) => this.touch.up(event) || this.up(event));
+    on("pointercancel", (event) => {
+      this.touch.cancel(event);
+      this.abandon();
+    });
     on("pointerleave", () => this.editor.update({ hovered: null, pointer: null }));
     on("dblclick", (event) => {
       if (this.editor.ready) this.editor.tool.double(this.point(event), event);
@@ -120,6 +139,9 @@ export class Stage {
   wheel(event) {
     event.preventDefault();
     if (!this.editor.ready) return;
+    // With Shift held, browsers report the wheel as a sideways one.
+    const turned = event.deltaY || event.deltaX;
+    if (event.shiftKey && turned && this.editor.tool.resize(-Math.sign(turned))) return;
     const lines = event.deltaMode === 1 ? 18 : 1;
     const step = Math.min(Math.max(event.deltaY * lines, -240), 240);
     // A trackpad pinch arrives as a wheel event with ctrlKey and small steps.
@@ -132,7 +154,7 @@ export class Stage {
     let cursor = "default";
     if (this.pan) cursor = "grabbing";
     else if (this.spaceHeld) cursor = "grab";
-    else if (state.tool === "draw") cursor = "crosshair";
+    else if (state.tool !== "select") cursor = this.editor.tool.constructor.spec.cursor;
     else if (this.editor.tool.active) cursor = "move";
     else if (state.hovered) cursor = "pointer";
     this.element.style.cursor = cursor;

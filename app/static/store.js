@@ -2,13 +2,17 @@
 // Instances are never changed in place; an edit puts a new object in the list. So comparing
 // references tells what changed, and drawing can cache by object.
 
+import { boxOfParts } from "./geometry.js";
+import { same, sameList, threeWay } from "./merge.js";
+
 /** An id nobody else has. On plain http hosts crypto has getRandomValues, but no randomUUID. */
 export function newId() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-const edited = (instance) => ({
+/** An instance as it is once a person has changed it. */
+export const edited = (instance) => ({
   ...instance,
   proposed: false,
   source: instance.source === "model" ? "edited" : instance.source,
@@ -23,7 +27,9 @@ export class Session {
     this.savedChanges = 0;
     this.answers = []; // answers to regions on their way to the server
     this.sending = null; // the request whose outcome is not known yet: {snapshot, answer}
-    this.draft = []; // vertices of a polygon being drawn, flat
+    this.conflict = null; // {document, sent}: what a person must choose against
+    this.withdrawn = 0; // answers that a merge has taken back
+    this.outline = []; // vertices of a polygon being drawn, flat
     this.settled = new Set(); // ids that can no longer go back to being a proposal
     this.proposals = new Set();
     this.listeners = new Set();
@@ -42,6 +48,7 @@ export class Session {
     this.regions = document.regions;
     this.verified = document.verified;
     this.instances = instances;
+    this.base = document.instances; // what the server has; a merge tells from it who changed what
     // Only what the server offers now can be rejected; it may have withdrawn others by itself.
     const offered = document.instances.filter(({ proposed }) => proposed);
     this.proposals = new Set(offered.map(({ id }) => id));
@@ -65,6 +72,17 @@ export class Session {
 
   emit() {
     for (const listener of this.listeners) listener(this);
+    this.noted?.(this);
+  }
+
+  /** The outline under way; it is no edit yet, but it must not be lost either. */
+  get draft() {
+    return this.outline;
+  }
+
+  set draft(outline) {
+    this.outline = outline;
+    this.noted?.(this);
   }
 
   get edited() {
@@ -138,7 +156,8 @@ export class Session {
   undo() {
     const command = this.undoLog.pop();
     if (!command) return "";
-    this.redoLog.push(command);
+    this.redoLog.push(this.updated(command, "after"));
+    this.answerAgain(command, "reopen");
     this.apply([...command.changes].reverse(), "before");
     return command.label;
   }
@@ -146,9 +165,28 @@ export class Session {
   redo() {
     const command = this.redoLog.pop();
     if (!command) return "";
-    this.undoLog.push(command);
+    this.undoLog.push(this.updated(command, "before"));
+    this.answerAgain(command, command.answer?.action);
     this.apply(command.changes, "after");
     return command.label;
+  }
+
+  /** A command that answered a region (null: the image) is taken back, or done again, there too. */
+  answerAgain({ answer }, action) {
+    if (!answer) return;
+    const { version } = this.document;
+    this.answers.push({ region: answer.region, action, version, again: true });
+  }
+
+  /** The command with its `side` as it stands now: others may have changed it since (a merge). */
+  updated(command, side) {
+    const changes = command.changes.map((change) => {
+      const now = this.instance(change.id);
+      return now === change[side] ? change : { ...change, [side]: now };
+    });
+    return changes.every((change, i) => change === command.changes[i])
+      ? command
+      : { ...command, changes };
   }
 
   apply(changes, side) {
@@ -173,12 +211,15 @@ export class Session {
   /** What a save carries, with the count of edits it covers and the list it was made from. */
   snapshot() {
     const present = new Set(this.instances.map(({ id }) => id));
+    // An accepted proposal that is deleted would otherwise be proposed again.
+    const accepted = this.base.filter(({ source }) => source !== "human").map(({ id }) => id);
+    const offered = new Set([...this.proposals, ...accepted]);
     return {
       changes: this.changes,
       instances: this.instances,
       body: {
         instances: this.instances.filter(({ proposed }) => !proposed),
-        rejected: [...this.proposals].filter((id) => !present.has(id)),
+        rejected: [...offered].filter((id) => !present.has(id)),
       },
     };
   }
@@ -187,6 +228,7 @@ export class Session {
   saved(snapshot, revision) {
     this.revision = revision;
     this.savedChanges = snapshot.changes;
+    this.base = snapshot.instances;
     if (this.status === "unlabeled") this.status = "draft";
     for (const id of snapshot.body.rejected) this.settled.add(id);
     this.emit();
@@ -194,8 +236,15 @@ export class Session {
 
   /** The server answered `snapshot` with a new document; edits made since then stay on top. */
   answered(snapshot, document) {
+    const { revision } = this;
     this.saved(snapshot, document.revision);
-    this.renew(document, this.merge(snapshot.instances, document.instances));
+    this.base = withAdopted(snapshot.instances, document.instances);
+    this.instances = withAdopted(this.instances, document.instances);
+    if (this.reconcile(document, null)) return;
+    // Somebody else saved between the answer and its reply; sending the edits on top of the old
+    // revision finds the conflict.
+    this.conflict = null;
+    this.revision = revision;
   }
 
   /** The answers came too late: other proposals have taken the place of those on the screen. */
@@ -204,37 +253,128 @@ export class Session {
     this.outdated = true;
   }
 
-  /** Three-way merge by id: what changed here since `sent` wins, the rest is the server's. */
-  merge(sent, theirs) {
-    const before = new Map(sent.map((item) => [item.id, item]));
-    const mine = new Map(this.instances.map((item) => [item.id, item]));
-    const merged = [];
-    for (const item of theirs) {
-      const touched = before.get(item.id) !== mine.get(item.id);
-      if (!touched) merged.push(item);
-      else if (mine.has(item.id)) merged.push(mine.get(item.id));
-    }
-    const placed = new Set(theirs.map(({ id }) => id));
-    for (const item of this.instances) {
-      if (!placed.has(item.id) && before.get(item.id) !== item) merged.push(item);
-    }
-    return merged;
+  // ---- somebody else saved meanwhile ----
+
+  /** What becomes of the own edits on top of another `document`: {merged, conflicts}. */
+  against(document, sent = null) {
+    const reproposed = document.version !== this.document.version;
+    return threeWay(this.base, this.instances, document.instances, { sent, reproposed });
   }
 
-  /** Give up the own edits for the server's document, as one command that undo can take back. */
-  takeTheirs(document) {
-    const theirs = new Map(document.instances.map((item) => [item.id, item]));
-    const gone = this.instances.filter(({ id }) => !theirs.has(id)).map(({ id }) => id);
-    const changes = gone.map((id) => this.change(id, null));
-    document.instances.forEach((item, index) => {
-      changes.push({ id: item.id, before: this.instance(item.id), after: item, index });
-    });
-    if (this.edited) {
-      this.undoLog.push({ label: "take the other version", changes });
-      this.redoLog = [];
-    }
-    this.answers = [];
-    this.savedChanges = this.changes;
-    this.load(document);
+  /**
+   * Take over `document` where it collides with no edit made here; true when that is all.
+   * Otherwise nothing changes, and `conflict` keeps the document until a person has chosen.
+   */
+  reconcile(document, sent) {
+    const { merged, conflicts } = this.against(document, sent);
+    this.conflict = conflicts.length ? { document, sent } : null;
+    if (!this.conflict) this.rebase(document, merged);
+    return !this.conflict;
   }
+
+  /** Stand on `document` with `merged`; an answer to what looks different now is withdrawn. */
+  rebase(document, merged) {
+    // Proposals of another version are the server's to tell from those that were answered.
+    const reproposed = document.version !== this.document.version;
+    const news = differing(this.base, document.instances)
+      .filter(({ proposed }) => !(proposed && reproposed));
+    const fair = ({ region }) => !news.some((item) => this.concerns(region, item));
+    const left = this.answers.filter(fair);
+    this.withdrawn = this.answers.length - left.length; // a person must look again
+    this.answers = left;
+    if (sameList(merged, document.instances)) this.savedChanges = this.changes;
+    this.renew(document, merged);
+  }
+
+  /** True when an answer to `region` (null: the whole image) speaks about an instance. */
+  concerns(region, item) {
+    const box = this.regions.find(({ id }) => id === region)?.box;
+    return !box || boxesMeet(box, boxOfParts(item.parts));
+  }
+
+  /**
+   * End the conflict: `choices` says for each id "mine", "theirs", "both" or "neither". One
+   * command, so undo brings the own version back; what did not collide stays merged.
+   */
+  choose(choices) {
+    const { document, sent } = this.conflict;
+    const { merged, conflicts } = this.against(document, sent);
+    this.conflict = null;
+    this.rebase(document, merged);
+    const changes = conflicts.flatMap((conflict) =>
+      this.chosen(conflict, choices.get(conflict.id) ?? "mine", document.instances));
+    if (changes.length) this.run("choose a version", changes);
+    if (sameList(this.instances, document.instances)) this.savedChanges = this.changes;
+  }
+
+  chosen({ id, mine, theirs }, choice, others) {
+    const both = choice === "both" && mine && theirs;
+    if (choice === "mine" || (choice === "both" && !theirs)) return [];
+    const index = mine ? this.change(id, null).index : others.indexOf(theirs);
+    const first = { id, before: mine, after: choice === "neither" ? null : theirs, index };
+    const copy = both && { ...mine, id: newId() };
+    return [
+      first,
+      ...(both ? [{ id: copy.id, before: null, after: copy, index: this.instances.length }] : []),
+    ];
+  }
+
+  // ---- what a reload brings back ----
+
+  /** Everything but the command log, as plain data; see `revive`. */
+  memory() {
+    return {
+      revision: this.revision,
+      version: this.document.version,
+      base: this.base,
+      instances: this.instances,
+      proposals: [...this.proposals],
+      settled: [...this.settled],
+      changes: this.changes,
+      savedChanges: this.savedChanges,
+      answers: this.answers,
+      sending: this.sending,
+      draft: this.draft,
+    };
+  }
+
+  /** A session from an earlier visit (`memory` and its logs) for the document as it is now. */
+  static revive(document, { memory, undoLog, redoLog }) {
+    const session = new Session(document);
+    Object.assign(session, { undoLog, redoLog, outline: memory.draft });
+    session.settled = new Set(memory.settled);
+    const { changes, savedChanges, answers, sending } = memory;
+    if (changes === savedChanges && !answers.length) return session;
+    Object.assign(session, { changes, savedChanges, answers, sending });
+    const { base, instances, revision, version } = memory;
+    if (revision === document.revision) {
+      const reproposed = version !== document.version;
+      session.instances = threeWay(base, instances, document.instances, { reproposed }).merged;
+      return session;
+    }
+    // Somebody saved since: saving finds the conflict, and merges.
+    session.document = { ...document, version };
+    Object.assign(session, { base, instances, revision });
+    session.proposals = new Set(memory.proposals);
+    return session;
+  }
+}
+
+/** The list after an answer: proposals that the server has adopted as they are count as ours. */
+function withAdopted(sent, now) {
+  const adopted = new Map(now.filter(({ proposed }) => !proposed).map((item) => [item.id, item]));
+  return sent.map((item) => {
+    const other = item.proposed ? adopted.get(item.id) : null;
+    return other && same({ ...item, proposed: false }, other) ? other : item;
+  });
+}
+
+const boxesMeet = ([ax, ay, aw, ah], [bx, by, bw, bh]) =>
+  ax < bx + bw && bx < ax + aw && ay < by + bh && by < ay + ah;
+
+/** Instances that one list has and the other has not, or has otherwise. */
+function differing(before, after) {
+  const [old, now] = [before, after].map((list) => new Map(list.map((item) => [item.id, item])));
+  const news = after.filter((item) => !same(old.get(item.id), item));
+  return [...news, ...before.filter(({ id }) => !now.has(id))];
 }

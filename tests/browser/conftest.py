@@ -20,6 +20,9 @@ from typing import Any
 
 import pytest
 
+from benchmarks.canvas_projects import crowd
+from data_io.store import Store
+
 ROOT = Path(__file__).resolve().parents[2]
 FLAGS = [
     "--no-sandbox",
@@ -35,6 +38,9 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 LOCAL = ("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:", "about:")
 START_SECONDS = 120
 VIEWPORT = {"width": 1366, "height": 768}
+# A page's first visit finds no journal of earlier tests; a reload finds its own.
+FORGET = """if (location.protocol === "http:" && !sessionStorage.getItem("fresh")) {
+  sessionStorage.setItem("fresh", "1"); indexedDB.deleteDatabase("herdmark"); }"""
 
 
 def chromium() -> str | None:
@@ -199,7 +205,7 @@ class Canvas:
 
     def ready(self, image: str) -> None:
         """Wait until an image is on the screen."""
-        self.page.wait_for_selector(f".hm-root[data-ready={image}]")
+        self.page.wait_for_selector(f".hm-root[data-ready='{image}']")
 
     def state(self, state: str) -> None:
         """Wait for a save state."""
@@ -246,4 +252,57 @@ class Canvas:
 def canvas(shared_context: Any, herd_server: tuple[Any, str], herd: Any) -> Iterator[Canvas]:
     """The editor on a plain page over the in-memory server; call `open` first."""
     with watched(shared_context) as page:
+        page.add_init_script(FORGET)
         yield Canvas(page, herd_server[1])
+
+
+@pytest.fixture
+def sibling_module() -> Callable[[str], ModuleType]:
+    """``sibling_module(name)``: a helper module beside the tests."""
+    return sibling
+
+
+@pytest.fixture(scope="session")
+def frames_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project that `frames_project` fills, made once; tests work on copies of it."""
+    folder = tmp_path_factory.mktemp("frames") / "project"
+    sibling("frames_project").make(folder)
+    return folder
+
+
+@pytest.fixture
+def canvas_over(shared_context: Any) -> Callable[[Any], Any]:
+    """``with canvas_over(store) as canvas``: the editor over the product's routes and a store."""
+
+    @contextmanager
+    def opened(store: Any) -> Iterator[Canvas]:
+        server, pictures = sibling("canvas_server"), sibling("picture_server")
+        port = free_port()
+        app = pictures.build(store, server.PAGE, server.STATIC)
+        with server.Server(app, port), watched(shared_context) as page:
+            page.add_init_script(FORGET)
+            yield Canvas(page, f"http://127.0.0.1:{port}/")
+
+    return opened
+
+
+@pytest.fixture(scope="session")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, str, ModuleType]]:
+    """The product's routes over 4,000 images: (its `Store`, its url, `picture_server`)."""
+    pictures, plain = sibling("picture_server"), sibling("canvas_server")
+    folder = tmp_path_factory.mktemp("many")
+    crowd(folder, 4000)
+    with Store.open(folder) as store:
+        app, port = pictures.build(store, plain.PAGE, plain.STATIC), free_port()
+        with plain.Server(app, port):
+            yield store, f"http://127.0.0.1:{port}/", pictures
+
+
+@pytest.fixture
+def big_canvas(shared_context: Any, many: tuple[Any, str, ModuleType]) -> Iterator[Canvas]:
+    """The editor on a plain page over the routes of `many`."""
+    with watched(shared_context) as page:
+        page.add_init_script(
+            "sessionStorage.herdmark || localStorage.clear(); sessionStorage.herdmark = 1"
+        )
+        yield Canvas(page, many[1])

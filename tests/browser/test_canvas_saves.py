@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,10 +13,13 @@ pytestmark = pytest.mark.browser
 MIDDLE = (330.0, 195.0)  # the middle of the drawn rectangle i4
 
 
-def category(herd: Any, identity: str = "i4") -> str | None:
-    """The stored category of an instance of image a, None where it is gone."""
-    found = {item["id"]: item["category"] for item in herd.documents["a"]["instances"]}
+def category(herd: Any, identity: str = "i4", image: str = "a") -> str | None:
+    """The stored category of an instance, None where it is gone."""
+    found = {item["id"]: item["category"] for item in herd.documents[image]["instances"]}
     return found.get(identity)
+
+
+BLOCKED = "() => !window.dispatchEvent(new Event('beforeunload', {cancelable: true}))"
 
 
 def test_a_lost_server_keeps_edits_and_retries(canvas: Any, herd: Any) -> None:
@@ -24,31 +29,112 @@ def test_a_lost_server_keeps_edits_and_retries(canvas: Any, herd: Any) -> None:
     canvas.press("2")
     canvas.state("retry")
     assert canvas.page.locator(".hc-save").text_content() == "Not saved: will retry"
+    assert canvas.page.evaluate(BLOCKED) is True
     canvas.press("n")
-    canvas.says("stays open")
-    assert canvas.read("h.session.id") == "a"
-    blocked = "() => !window.dispatchEvent(new Event('beforeunload', {cancelable: true}))"
-    assert canvas.page.evaluate(blocked) is True
+    canvas.ready("b")
+    canvas.click(*MIDDLE)
+    canvas.press("2")
+    assert herd.writes == []
     herd.offline = False
     canvas.revision(2)  # by itself
-    assert category(herd) == "c2"
-    assert canvas.page.evaluate(blocked) is False
+    assert [image for _, image, _, _ in herd.writes] == ["a", "b"]
+    assert [category(herd, image=image) for image in "abc"] == ["c2", "c2", "c1"]
+    assert canvas.page.evaluate(BLOCKED) is False
 
 
-@pytest.mark.parametrize("mine", [True, False])
-def test_a_conflict_asks_and_loses_nothing(canvas: Any, herd: Any, mine: bool) -> None:
+def elsewhere(herd: Any, change: Callable[[dict[str, Any]], dict[str, Any] | None]) -> None:
+    """Another person changes instance i4 of image a (None deletes it) and adds one."""
+    drawn = [item for item in herd.documents["a"]["instances"] if not item["proposed"]]
+    sent = [change(dict(item)) if item["id"] == "i4" else item for item in drawn]
+    fresh = {**drawn[0], "id": "f" * 32}
+    kept = [item for item in (*sent, fresh) if item]
+    herd.save("a", {"instances": copy.deepcopy(kept), "rejected": []})
+
+
+def moved(item: dict[str, Any]) -> dict[str, Any]:
+    """The instance somewhere else."""
+    return {**item, "parts": [{"outer": [10, 10, 60, 10, 60, 50, 10, 50], "holes": []}]}
+
+
+@pytest.mark.parametrize(
+    ("choice", "stored"),
+    [
+        pytest.param("mine", [("c2", 260)], marks=pytest.mark.long),
+        ("theirs", [("c1", 10)]),
+        ("both", [("c1", 10), ("c2", 260)]),
+        pytest.param("neither", [], marks=pytest.mark.long),
+    ],
+)
+def test_a_conflict_shows_both_versions_and_asks_for_each_animal(
+    canvas: Any, herd: Any, choice: str, stored: list[tuple[str, int]]
+) -> None:
     canvas.open()
-    herd.save("a", {"instances": herd.documents["a"]["instances"][:1], "rejected": []})
+    elsewhere(herd, moved)
     canvas.click(*MIDDLE)
     canvas.press("2")
     canvas.state("conflict")
-    canvas.page.get_by_role("button", name="Keep mine" if mine else "Take theirs").click()
-    canvas.revision(3 if mine else 2)
-    assert category(herd) == ("c2" if mine else None)
-    if not mine:
+    dialog = canvas.page.get_by_role("dialog", name="changed elsewhere")
+    assert dialog.locator("fieldset").count() == 1  # what did not collide is no question
+    assert dialog.locator("figcaption").all_text_contents()[1] == "Theirs: cow"
+    presses = ["mine", "theirs", "both", "neither"].index(choice)
+    canvas.press(*["ArrowRight"] * presses, "Enter")
+    base = 2 if choice == "theirs" else 3  # what the server has already is not sent again
+    canvas.revision(base)
+    now = herd.documents["a"]["instances"]
+    assert {"i3", "f" * 32} <= {item["id"] for item in now}
+    corners = [(item["category"], item["parts"][0]["outer"][0]) for item in now]
+    assert [item for item in corners if item[1] in (10, 260)] == stored
+    if choice != "mine":
         canvas.press("Control+z")
-        canvas.revision(3)
+        canvas.revision(base + 1)
         assert category(herd) == "c2"
+        assert "f" * 32 in {item["id"] for item in herd.documents["a"]["instances"]}
+
+
+@pytest.mark.parametrize("mine", [True, pytest.param(False, marks=pytest.mark.long)])
+def test_a_deletion_elsewhere_is_a_choice_too(canvas: Any, herd: Any, mine: bool) -> None:
+    canvas.open()
+    elsewhere(herd, lambda item: None)
+    canvas.click(*MIDDLE)
+    canvas.press("2")
+    canvas.state("conflict")
+    dialog = canvas.page.get_by_role("dialog")
+    assert dialog.get_by_text("Theirs: deleted").is_visible()
+    canvas.press("Escape")
+    canvas.state("conflict")
+    assert category(herd) is None
+    canvas.page.locator(".hc-save").click()
+    dialog.get_by_role("button", name="All mine" if mine else "All theirs").click()
+    canvas.page.wait_for_selector(".hm-root[data-save-state=saved]")
+    assert category(herd) == ("c2" if mine else None)
+
+
+def test_what_does_not_collide_is_merged_without_a_question(canvas: Any, herd: Any) -> None:
+    canvas.open()
+    elsewhere(herd, lambda item: item)
+    canvas.click(*MIDDLE)
+    canvas.press("2")
+    canvas.says("both versions are merged")
+    canvas.revision(3)
+    assert category(herd) == "c2"
+    assert category(herd, "f" * 32) == "c1"
+    canvas.press("Control+z")
+    canvas.revision(4)
+    assert (category(herd), category(herd, "f" * 32)) == ("c1", "c1")  # only what one did oneself
+
+
+def test_an_acceptance_does_not_cover_what_somebody_else_has_changed(
+    canvas: Any, herd: Any
+) -> None:
+    canvas.open()
+    elsewhere(herd, moved)
+    canvas.press("Shift+Enter")
+    canvas.says("Look at it again")
+    assert herd.documents["a"]["status"] == "draft"
+    canvas.press("Shift+Enter")
+    canvas.ready("b")
+    assert herd.documents["a"]["status"] == "verified"
+    assert category(herd, "f" * 32) == "c1"
 
 
 def test_an_image_is_not_verified_when_the_server_refuses(canvas: Any, herd: Any) -> None:
@@ -57,7 +143,7 @@ def test_an_image_is_not_verified_when_the_server_refuses(canvas: Any, herd: Any
     canvas.press("Shift+Enter")
     canvas.says("a.jpg: The outline is too long.")
     canvas.state("saved")  # nothing is left to send, so nothing is "not saved" either
-    assert canvas.read("h.editor.walk.then(() => h.session.id)") == "a"
+    assert canvas.read("h.editor.walk.turn.then(() => h.session.id)") == "a"
     assert canvas.page.locator(".hc-toast").text_content() == "a.jpg: The outline is too long."
     assert herd.documents["a"]["status"] == "draft"
     herd.refusal = ""
@@ -84,7 +170,7 @@ def test_new_proposals_are_not_accepted_unseen(canvas: Any, herd: Any) -> None:
     herd.propose("a")
     canvas.press("Shift+Enter")
     canvas.says("New proposals arrived")
-    assert canvas.read("h.editor.walk.then(() => h.session.id)") == "a"
+    assert canvas.read("h.editor.walk.turn.then(() => h.session.id)") == "a"
     assert herd.writes == []
     assert canvas.read("h.session.instances.map(({id}) => id)") == ["i3", "i4", "i9"]
     canvas.press("Shift+Enter")

@@ -19,7 +19,7 @@ def test_empty_states_say_what_to_do(canvas: Any, herd: Any) -> None:
     bare.update(categories=[], instances=[], regions=[], version=None, heat_url=None)
     canvas.open("b")
     canvas.says("add one on the Data page")
-    assert canvas.page.locator("[aria-label=Draw]").is_disabled()
+    assert canvas.page.locator("[aria-label=Polygon]").is_disabled()
     assert "No proposal yet" in canvas.page.locator(".hc-review").text_content()
     canvas.press("d")
     assert canvas.read("h.state.tool") == "select"

@@ -1,0 +1,39 @@
+// What lies below the outlines: a whole picture, or the tiles of a large one. Both draw themselves
+// into a context that is in image space.
+
+import * as api from "./api.js";
+import { TiledPicture } from "./tiles.js";
+
+/** A picture in one piece. */
+class WholePicture {
+  constructor(bitmap) {
+    this.bitmap = bitmap; // shows all of the image, at some resolution
+  }
+
+  draw(context, view) {
+    context.imageSmoothingEnabled = view.scale < 3; // beyond, one wants to see the pixels
+    context.imageSmoothingQuality = "high";
+    context.drawImage(this.bitmap, 0, 0, view.imageWidth, view.imageHeight);
+  }
+
+  /** There is nothing more to come. */
+  get complete() {
+    return true;
+  }
+
+  close() {}
+}
+
+/**
+ * The picture of a document, ready for its first paint; `clahe` is the contrast limit, 0 for none,
+ * and `changed` is called when more of it can be drawn. Rejects with ApiError.
+ */
+export async function openPicture(document, clahe, changed, signal) {
+  const query = clahe ? `?clahe=${clahe}` : "";
+  if (!document.tile_url) {
+    return new WholePicture(await api.loadPicture(document.image_url + query, signal));
+  }
+  // The thumbnail is there at once; the tiles are cut from one decode, which takes seconds.
+  const first = await api.loadPicture(api.thumbnailUrl(document.image.id), signal);
+  return new TiledPicture(document, query, first, changed);
+}

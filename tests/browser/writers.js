@@ -1,0 +1,207 @@
+// Two writers on one image, driven at random through the canvas's own store and save queue, over a
+// network that delays requests and loses replies. Every edit must be in the end result, or have
+// been replaced by somebody who saw it, or given up in a conflict that showed it.
+
+import { getDocument, documentUrl } from "../herdmark-static/api.js";
+import { SaveQueue } from "../herdmark-static/saves.js";
+import { Session } from "../herdmark-static/store.js";
+
+const MAX_DELAY = 6; // ms
+const LOST = 0.08; // share of writes whose reply is lost
+
+/** Numbers in [0, 1) from a seed (the mulberry32 generator). */
+function generator(seed) {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
+
+/** fetch with delays, and replies that get lost after the server has done its work. */
+function disturb(random) {
+  const plain = globalThis.fetch;
+  globalThis.fetch = async (url, options) => {
+    await pause(random() * MAX_DELAY);
+    const response = await plain(url, options);
+    await pause(random() * MAX_DELAY);
+    if (options?.method && random() < LOST) throw new TypeError("the reply is lost");
+    return response;
+  };
+  return () => { globalThis.fetch = plain; };
+}
+
+const token = (item) => (item ? `${item.category}|${item.parts[0].outer[0]}` : "gone");
+
+const tokens = (list) => new Map(list.map((item) => [item.id, token(item)]));
+
+/** What was ever made, and what was replaced knowingly: "id token". */
+class Ledger {
+  constructor() {
+    this.made = new Set();
+    this.replaced = new Set();
+    this.counter = 0;
+    this.asked = 0;
+  }
+
+  /** These are stored: whatever becomes of them must be somebody's doing. */
+  stands(list) {
+    for (const item of list) if (!item.proposed) this.made.add(`${item.id} ${token(item)}`);
+  }
+
+  /** One deed of a writer turned the list `before` into `after`. */
+  deed(before, after) {
+    for (const id of new Set([...before.keys(), ...after.keys()])) {
+      const [old, now] = [before.get(id) ?? "gone", after.get(id) ?? "gone"];
+      if (old === now) continue;
+      if (before.has(id)) this.replaced.add(`${id} ${old}`);
+      else if (this.made.has(`${id} gone`)) this.replaced.add(`${id} gone`);
+      this.made.add(`${id} ${now}`);
+    }
+  }
+
+  /** A person saw both versions of an animal; what was not chosen is given up. */
+  choice(conflict, choice) {
+    this.asked += 1;
+    const { id, mine, theirs } = conflict;
+    if (choice !== "mine") this.replaced.add(`${id} ${token(mine)}`);
+    if (choice === "mine" || choice === "neither") this.replaced.add(`${id} ${token(theirs)}`);
+    if (choice === "neither") this.made.add(`${id} gone`);
+  }
+
+  /** A rectangle nobody has drawn yet. */
+  parts() {
+    this.counter += 1;
+    const [x, y] = [10 + this.counter / 100, 10 + (this.counter % 90)];
+    return [{ outer: [x, y, x + 30, y, x + 30, y + 20, x, y + 20], holes: [] }];
+  }
+
+  missing(final) {
+    return [...this.made].filter((made) => {
+      const [id, ...rest] = made.split(" ");
+      return (final.get(id) ?? "gone") !== rest.join(" ") && !this.replaced.has(made);
+    });
+  }
+}
+
+class Writer {
+  constructor(document, ledger, random) {
+    Object.assign(this, { ledger, random });
+    this.begin(new Session(document));
+  }
+
+  begin(session) {
+    this.session = session;
+    const nothing = () => {};
+    const on = Object.fromEntries(
+      ["state", "saved", "answered", "outdated", "merged", "conflict", "error"]
+        .map((name) => [name, nothing]),
+    );
+    on.idle = async () => {};
+    on.answered = () => this.ledger.stands(this.session.instances);
+    on.error = (_, error) => { throw error; };
+    this.queue = new SaveQueue(on, { note() {} });
+    this.queue.touch(session);
+  }
+
+  any() {
+    const { instances } = this.session;
+    return instances[Math.floor(this.random() * instances.length)] ?? null;
+  }
+
+  /** A reload, also in the middle of a request: the journal's memory goes on. */
+  async reload() {
+    this.queue.sessions.clear();
+    this.queue.stop();
+    const { undoLog, redoLog } = this.session;
+    const kept = structuredClone({ memory: this.session.memory(), undoLog, redoLog });
+    this.begin(Session.revive(await getDocument(documentUrl(this.session.id)), kept));
+  }
+
+  edit() {
+    const { session, random } = this;
+    const item = this.any();
+    const dice = random();
+    if (!item || dice < 0.25) session.addInstance(this.ledger.parts(), this.category);
+    else if (dice < 0.6) session.setParts(item.id, this.ledger.parts());
+    else if (dice < 0.75) session.removeInstance(item.id);
+    else if (dice < 0.9) session.undo();
+    else session.redo();
+  }
+
+  async act() {
+    this.settle();
+    const dice = this.random();
+    const region = this.session.openRegions[0];
+    if (dice < 0.06) await this.reload();
+    else if (dice < 0.12 && region) this.queue.answer(this.session, region.id, "accept");
+    else {
+      const before = tokens(this.session.instances);
+      this.edit();
+      this.ledger.deed(before, tokens(this.session.instances));
+      this.queue.touch(this.session);
+    }
+  }
+
+  /** Answer a conflict, and try again what failed. */
+  settle() {
+    const { session, queue } = this;
+    if (queue.problems.get(session.id)?.state === "conflict") {
+      const { document, sent } = session.conflict;
+      const before = tokens(session.instances);
+      const choices = new Map(session.against(document, sent).conflicts.map((conflict) => {
+        const choice = ["mine", "theirs", "both", "neither"][Math.floor(this.random() * 4)];
+        const fits = choice === "mine" || choice === "theirs" || (conflict.mine && conflict.theirs);
+        const taken = fits ? choice : "mine";
+        this.ledger.choice(conflict, taken);
+        return [conflict.id, taken];
+      }));
+      queue.choose(session, choices);
+      for (const [id, made] of tokens(session.instances)) {
+        const copied = !before.has(id) && !document.instances.some((item) => item.id === id);
+        if (copied) this.ledger.made.add(`${id} ${made}`);
+      }
+    } else if (queue.problems.size) queue.retry();
+  }
+
+  async finish() {
+    while (this.session.unsaved || this.queue.busy) {
+      this.settle();
+      await pause(3);
+    }
+  }
+}
+
+/** One interleaving on `image`: {missing, asked, revision}; `missing` is empty when all is well. */
+export async function play({ image, category, seed, steps }) {
+  const random = generator(seed);
+  const ledger = new Ledger();
+  const first = await getDocument(documentUrl(image));
+  const writers = [0, 1].map(() => new Writer(first, ledger, random));
+  for (const writer of writers) writer.category = category;
+  ledger.stands(first.instances);
+  const calm = disturb(random);
+  try {
+    const lives = writers.map(async (writer) => {
+      for (let step = 0; step < steps; step += 1) {
+        await pause(random() * MAX_DELAY);
+        await writer.act();
+      }
+      await writer.finish();
+    });
+    await Promise.all(lives);
+    for (const writer of writers) await writer.finish();
+  } finally {
+    calm();
+  }
+  const document = await getDocument(documentUrl(image));
+  return {
+    missing: ledger.missing(tokens(document.instances)),
+    asked: ledger.asked,
+    revision: document.revision,
+  };
+}
