@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -38,6 +37,7 @@ REACH = 0.75  # of the animal's longer side: how far it may have moved
 LEAST_REACH = 24  # px
 TEMPLATE = 128  # px the longer side of a template has at most; larger animals are scaled down
 FINE = 512  # px, likewise, for the search close to where the coarse one ended
+_DIGITS = re.compile(r"(\d+)")
 Gray = NDArray[np.uint8]
 
 
@@ -203,7 +203,7 @@ def _row(one: Instance, parts: Parts, shift: Shift | None) -> dict[str, Any]:
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:
-    pieces = re.split(r"(\d+)", Path(name).as_posix())
+    pieces = _DIGITS.split(name)
     return [(0, int(piece), "") if piece.isdigit() else (1, 0, piece) for piece in pieces]
 
 

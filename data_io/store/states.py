@@ -27,7 +27,8 @@ class States(Database):
 
     def __init__(self, project: Path, engine: Engine) -> None:
         super().__init__(project, engine)
-        self._known: Mapping[str, ImageState] = MappingProxyType({})
+        self._known: dict[str, ImageState] = {}
+        self._shown: Mapping[str, ImageState] = MappingProxyType(self._known)
         self._seen = 0  # the newest change among them
         self._renewing = threading.Lock()
 
@@ -42,9 +43,10 @@ class States(Database):
                 newest = connection.execute(select(func.max(_changes.c.number))).scalar() or 0
                 if newest != self._seen:
                     fresh = {one.id: one for one in _changed(connection, self._seen)}
-                    self._known = MappingProxyType({**self._known, **fresh})
+                    self._known = self._known | fresh
+                    self._shown = MappingProxyType(self._known)
                     self._seen = newest
-            return self._known
+            return self._shown
 
 
 def _changed(connection: Connection, seen: int) -> Iterator[ImageState]:

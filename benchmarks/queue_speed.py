@@ -1,0 +1,207 @@
+"""Queue and pages of a project of 100,000 images: ``python -m benchmarks.queue_speed``.
+
+CPU milliseconds of what a person waits for: the first ranking of a fresh process, then next image,
+outlook, queue and the pages' views right after an image was accepted (all of them have to follow
+it) and again while nothing changed. Three projects: the images in 40 groups, all in one, and all in
+one before the first model. Rows are written straight into the database. Prints one JSON object a
+project, and appends it to `--out`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import insert
+
+from app.context import Context
+from app.pages import data_view, label_view
+from app.queue import Queue
+from app.security import PathGuard
+from app.workflow import carry, training
+from benchmarks.common import append, percentile, provenance
+from data_io.geometry import full_image
+from data_io.store import Store, codec, schema
+
+SIZE = (48, 64)
+NOW = "2025-01-01T00:00:00+00:00"
+TOP = 500  # what the Label page asks for
+PROJECTS = {"groups": (40, 0.95), "one_group": (1, 0.95), "no_model": (1, 0.0)}
+
+
+def fill(store: Store, count: int, labeled: int, groups: int, proposed: float, seed: int) -> None:
+    """Images of which some are verified whole and a share is proposed for, with open regions."""
+    draw = random.Random(seed)
+    ids = [f"{draw.getrandbits(64):016x}" for _ in range(count)]
+    done = set(draw.sample(range(count), labeled))
+    nothing = codec.instances_to_blob((), "benchmark")
+    whole = codec.parts_to_blob(full_image(*SIZE), "benchmark")
+    square, box = codec.parts_to_blob(full_image(8, 8), "benchmark"), "[0, 0, 8, 8]"
+    images: list[dict[str, Any]] = []
+    revisions: list[dict[str, Any]] = []
+    proposals: list[dict[str, Any]] = []
+    regions: list[dict[str, Any]] = []
+    for k, one in enumerate(ids):
+        group = f"barn-{k % groups:02}"
+        images.append(
+            {
+                "id": one,
+                "coco_id": k + 1,
+                "path": f"images/{group}/{k:06}.jpg",
+                "sha256": f"{k:064x}",
+                "width": SIZE[1],
+                "height": SIZE[0],
+                "group": group,
+                "excluded": False,
+            }
+        )
+        if k in done:
+            revisions.append(
+                {
+                    "image": one,
+                    "number": 1,
+                    "author": "benchmark",
+                    "time": NOW,
+                    "instance_count": 3,
+                    "verified_state": "whole",
+                    "rejected": "[]",
+                    "instances": nothing,
+                    "verified": whole,
+                }
+            )
+        if draw.random() < proposed:
+            same = {"image": one, "version": "v1"}
+            score = draw.random()
+            proposals.append(
+                {**same, "score": score, "uncertainty": "", "time": NOW, "instances": nothing}
+            )
+            if k not in done and draw.random() < 0.5:
+                told = {"kind": "border", "state": "open", "reason": "unsure", "box": box}
+                regions.append({**same, **told, "id": f"r{k}", "score": score, "parts": square})
+    with store._write() as connection:
+        for table, rows in (
+            (schema.images, images),
+            (schema.revisions, revisions),
+            (schema.proposals, proposals),
+            (schema.regions, regions),
+        ):
+            if rows:
+                connection.execute(insert(table), rows)
+
+
+def cpu(action: Callable[[], object]) -> float:
+    """CPU milliseconds of this process."""
+    start = time.process_time()
+    action()
+    return (time.process_time() - start) * 1000
+
+
+def views(context: Context, after: str) -> dict[str, Callable[[], object]]:
+    """What is measured, by name."""
+    store, queue = context.store, context.queue
+
+    def data_page() -> None:
+        data_view.groups(store)
+        data_view.gallery(store, data_view.Filter())
+        data_view.summary(store)
+
+    def label_page() -> str:
+        items = [item.as_dict() for item in queue.ranked(TOP)]
+        return label_view.side(store, after, items, queue.waiting())
+
+    return {
+        "next": lambda: queue.next_image(after),
+        "previous": lambda: queue.next_image(after, -1),
+        "outlook": lambda: queue.outlook(after, 5),
+        "queue": lambda: queue.ranked(20),
+        "label_page": label_page,
+        "data_page": data_page,
+        "train_page": lambda: (training.pool(store), store.jobs(), store.versions()),
+        "following": lambda: carry.following(store, after),
+    }
+
+
+def accept(context: Context, place: int) -> None:
+    """Verify the image at a place of the queue, as another process would."""
+    image = context.queue.ranked(place + 1)[place].image
+    base = max(context.store.revision_numbers(image), default=0)
+    with Store.open(context.store.project) as elsewhere:
+        elsewhere.save_revision(image, base, (), full_image(*SIZE), "benchmark")
+
+
+def measure(context: Context, rounds: int, share: float) -> dict[str, Any]:
+    """Median and p95 of every view, right after an acceptance and again.
+
+    Args:
+        context: the project.
+        rounds: acceptances a view.
+        share: where in the queue the person is, 0 = at its front.
+    """
+    order = [item.image for item in context.queue.ranked()]
+    after = order[min(int(share * len(order)) + rounds + 20, len(order) - 1)]
+    told = {}
+    for name, view in views(context, after).items():
+        changed, again = [], []
+        for _ in range(rounds):
+            accept(context, 3)
+            changed.append(cpu(view))
+            again.append(cpu(view))
+        told[name] = {"after_a_change": _spread(changed), "again": _spread(again)}
+    return told
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    return {
+        "median_ms": round(statistics.median(values), 1),
+        "p95_ms": round(percentile(values, 95), 1),
+    }
+
+
+def run(name: str, count: int, labeled: int, rounds: int, seed: int) -> dict[str, Any]:
+    """One project from nothing."""
+    groups, proposed = PROJECTS[name]
+    with tempfile.TemporaryDirectory() as scratch, Store.open(Path(scratch) / "project") as store:
+        fill(store, count, labeled, groups, proposed, seed)
+        context = Context.of(store, PathGuard.of(store.project, []))
+        first = cpu(lambda: context.queue.ranked(TOP))
+        ranking_only = cpu(lambda: Queue(store).ranked(TOP))
+        return {
+            "benchmark": "queue_speed",
+            **provenance(seed),
+            "project": name,
+            "images": count,
+            "labeled": labeled,
+            "rounds": rounds,
+            "first_ranking_ms": round(first, 1),
+            "first_ranking_states_known_ms": round(ranking_only, 1),
+            "front": measure(context, rounds, 0.0),
+            "middle": measure(context, rounds, 0.5),
+        }
+
+
+def main() -> None:
+    """Parse the arguments, print and append the results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=100_000)
+    parser.add_argument("--labeled", type=int, default=5_000)
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--project", choices=list(PROJECTS), action="append")
+    parser.add_argument("--out", type=Path, help="JSON lines to append to")
+    options = parser.parse_args()
+    for name in options.project or PROJECTS:
+        result = run(name, options.images, options.labeled, options.rounds, options.seed)
+        print(json.dumps(result), flush=True)
+        if options.out:
+            append(options.out, result)
+
+
+if __name__ == "__main__":
+    main()
