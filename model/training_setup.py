@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from data_io.errors import DataError
@@ -111,7 +109,8 @@ def create_optimizer(student: SegmentationNetwork, config: TrainConfig) -> torch
         {"params": encoder, "lr": config.lr_encoder},
         {"params": heads, "lr": config.lr_heads},
     ]
-    shared: dict[str, Any] = {"weight_decay": config.weight_decay, "fused": True}  # one pass
+    decay = config.weight_decay
     if config.optimizer == "sgd":
-        return torch.optim.SGD(groups, momentum=config.momentum, **shared)
-    return torch.optim.AdamW(groups, **shared)
+        # Not fused: that fails when the representation head joins in the second phase.
+        return torch.optim.SGD(groups, momentum=config.momentum, weight_decay=decay, foreach=True)
+    return torch.optim.AdamW(groups, weight_decay=decay, fused=True)  # one pass over the weights

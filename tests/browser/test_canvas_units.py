@@ -260,17 +260,6 @@ def test_edits_made_while_an_answer_is_under_way_survive_it(run: Any) -> None:
     assert run("store", body) == [["late", "c", "new"], True, 2]
 
 
-def test_taking_theirs_can_be_undone(run: Any) -> None:
-    body = (
-        SESSION
-        + """s.removeInstance('p'); const mine = ids();
-      s.takeTheirs(make([item('p'), item('z', {proposed: false})], 7));
-      const theirs = ids(), clean = !s.unsaved; s.undo();
-      return [mine, theirs, clean, ids(), s.revision];"""
-    )
-    assert run("store", body) == ["qr", "pz", True, "qr", 7]
-
-
 def test_ids_are_unique_without_a_secure_context(run: Any) -> None:
     body = "return new Set(Array.from({length: 99}, m.newId)).size;"
     assert run("store", body) == 99

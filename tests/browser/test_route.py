@@ -241,7 +241,7 @@ def test_an_image_is_left_out_and_taken_back_in(
     page.locator(".hm-summary", has_text=f"{FRAMES - 1} images").wait_for()
     with Store.open(project, create=False) as store:
         assert len(store.images()) == FRAMES - 1
-    page.get_by_label("Status").click()
+    page.get_by_role("combobox", name="Status").and_(page.locator("input")).click()
     page.get_by_role("option", name="excluded").click()
     page.locator(".hm-pager", has_text="1 image").wait_for()
     tile.hover()
@@ -262,7 +262,7 @@ def test_merging_categories_asks_first(
     wait_image(page)
     open_tab(page, "Data")
     page.locator(".hm-category", has_text="calf").click()
-    page.get_by_label("Merge", exact=True).click()
+    page.get_by_role("combobox", name="Merge", exact=True).click()
     page.get_by_role("option", name="cow").click()
     page.locator("#hm-merge").click()
     page.get_by_text("This cannot be undone.").wait_for()
