@@ -16,6 +16,7 @@ from data_io.errors import DataError
 Method = Literal["supervised", "mean_teacher", "cutmix", "u2pl"]
 METHODS: tuple[str, ...] = get_args(Method)
 Decoder = Literal["separable", "full"]
+Norm = Literal["batch", "group"]
 Encoding = Literal["classes", "contact_band"]
 Optimizer = Literal["adamw", "sgd"]
 Precision = Literal["off", "bf16", "fp16", "auto"]
@@ -37,6 +38,7 @@ class NetworkConfig:
     low_channels: int = 32  # width of the stride-4 branch
     representation_channels: int = 64  # D
     decoder: Decoder = "separable"  # kind of the 3x3 convolutions after the encoder
+    norm: Norm = "batch"  # after each of them
     auxiliary: bool = False  # a second segmentation head on the encoder's last map but one
     encoder_statistics: bool = False  # the encoder's batch statistics move in training, too
     encoding: Encoding = "classes"  # contact_band: background, body, band (model/targets.py)
@@ -72,6 +74,7 @@ class TrainConfig:
     output_stride: int = 16  # stride asked of the encoder; families without dilation keep theirs
     encoder_statistics: bool = False  # the encoder's batch statistics move; wants large batches
     decoder: Decoder = "separable"  # kind of its 3x3 convolutions; the paper's are full
+    norm: Norm = "batch"  # after each of them; group: no crop of a batch changes another's answer
     decoder_channels: int = 96  # width of the decoder
     low_channels: int = 32  # width of its stride-4 branch
     representation_channels: int = 64  # D of the representation head
@@ -260,6 +263,7 @@ def _check(config: TrainConfig) -> None:
 def _check_choices(config: TrainConfig) -> None:
     choices = {
         "decoder": Decoder,
+        "norm": Norm,
         "encoding": Encoding,
         "optimizer": Optimizer,
         "autocast": Precision,

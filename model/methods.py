@@ -118,7 +118,8 @@ def _consistency(
     learner: Learner, labeled: LabeledBatch, unlabeled: UnlabeledBatch, mix: CutMix
 ) -> StepLosses:
     losses = supervised(learner, labeled)
-    measure(learner.teacher, labeled.image)
+    if learner.teacher.has_statistics:
+        measure(learner.teacher, labeled.image)
     opinion = ask(learner.teacher, unlabeled.weak)
     p = upsample(opinion.probability, unlabeled.valid)
     target = torch.where(unlabeled.valid, pseudo_labels.most_probable(p), IGNORE)

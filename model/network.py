@@ -9,6 +9,8 @@ Training reads `outputs`, `outputs_both` and `forward_both`, in the encoding of 
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -21,6 +23,8 @@ from model.targets import decode_logits
 
 STRIDE = 4  # of the logits and representations
 MULTIPLE = 32  # image sides must be multiples of it
+GROUPS = 8  # of a group norm
+MakeNorm = Callable[[int], nn.Module]
 
 
 class Outputs(NamedTuple):
@@ -43,15 +47,16 @@ class SegmentationNetwork(nn.Module):
         self.low_stride = strides[self.low_index]
         width, full = config.decoder_channels, config.decoder == "full"
         both = width + config.low_channels
-        self.aspp = Aspp(channels[-1], width, config.aspp_rates, config.decoder)
-        self.low = _conv_bn(channels[self.low_index], config.low_channels, kernel=1)
-        self.fuse = nn.Identity() if full else _separable(both, width)
+        norm: MakeNorm = nn.BatchNorm2d if config.norm == "batch" else group_norm
+        self.aspp = Aspp(channels[-1], width, config.aspp_rates, norm, config.decoder)
+        self.low = _conv(channels[self.low_index], config.low_channels, 1, norm)
+        self.fuse = nn.Identity() if full else _separable(both, width, norm)
         head = _full_head if full else _head
         inputs = both if full else width
-        self.segmentation = head(inputs, width, config.classes)
-        self.representation = head(inputs, width, config.representation_channels)
+        self.segmentation = head(inputs, width, config.classes, norm)
+        self.representation = head(inputs, width, config.representation_channels, norm)
         if config.auxiliary:
-            self.auxiliary = _auxiliary_head(channels[-2], width, config.classes)
+            self.auxiliary = _auxiliary_head(channels[-2], width, config.classes, norm)
 
     def features(self, image: Tensor) -> Tensor:
         """What both heads read, (B, K, H/4, W/4).
@@ -121,6 +126,11 @@ class SegmentationNetwork(nn.Module):
         self.train()
         _freeze_statistics(self)
 
+    @property
+    def has_statistics(self) -> bool:
+        """Whether batch statistics move in training."""
+        return self.config.norm == "batch" or self.config.encoder_statistics
+
     def eval_with_moving_statistics(self) -> None:
         """Eval mode, without dropout, in which the batch statistics follow the crops as in `train`.
 
@@ -147,16 +157,21 @@ class Aspp(nn.Module):
     """
 
     def __init__(
-        self, inputs: int, width: int, rates: tuple[int, ...], decoder: Decoder = "separable"
+        self,
+        inputs: int,
+        width: int,
+        rates: tuple[int, ...],
+        norm: MakeNorm,
+        decoder: Decoder = "separable",
     ) -> None:
         super().__init__()
         full = decoder == "full"
-        dilated = _conv_bn_3x3 if full else _separable
-        self.point = _conv_bn(inputs, width, kernel=1)
-        self.dilated = nn.ModuleList(dilated(inputs, width, rate) for rate in rates)
-        # No batch norm on the pooled vector: a batch holds only a few of them.
+        dilated = _conv_3x3 if full else _separable
+        self.point = _conv(inputs, width, 1, norm)
+        self.dilated = nn.ModuleList(dilated(inputs, width, norm, rate) for rate in rates)
+        # No norm on the pooled vector: a batch holds only a few of them.
         self.pooled = nn.Sequential(nn.Conv2d(inputs, width, 1), nn.ReLU(inplace=True))
-        self.project = _conv_bn(width * (2 + len(rates)), width, kernel=3 if full else 1)
+        self.project = _conv(width * (2 + len(rates)), width, 3 if full else 1, norm)
         self.dropout = nn.Dropout2d(0.1) if full else nn.Dropout(0.1)
 
     def forward(self, deep: Tensor) -> Tensor:
@@ -168,36 +183,42 @@ class Aspp(nn.Module):
         return self.dropout(self.project(torch.cat(branches, dim=1)))
 
 
-def _conv_bn(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
+def group_norm(channels: int) -> nn.Module:
+    """Norm over groups of channels of one image, which no other crop of the batch changes."""
+    return nn.GroupNorm(math.gcd(GROUPS, channels), channels)
+
+
+def _conv(inputs: int, outputs: int, kernel: int, norm: MakeNorm) -> nn.Sequential:
     conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+    return nn.Sequential(conv, norm(outputs), nn.ReLU(inplace=True))
 
 
-def _separable(inputs: int, outputs: int, rate: int = 1) -> nn.Sequential:
+def _separable(inputs: int, outputs: int, norm: MakeNorm, rate: int = 1) -> nn.Sequential:
     depthwise = nn.Conv2d(inputs, inputs, 3, padding=rate, dilation=rate, groups=inputs, bias=False)
-    return nn.Sequential(depthwise, nn.BatchNorm2d(inputs), *_conv_bn(inputs, outputs, kernel=1))
+    return nn.Sequential(depthwise, norm(inputs), *_conv(inputs, outputs, 1, norm))
 
 
-def _conv_bn_3x3(inputs: int, outputs: int, rate: int = 1) -> nn.Sequential:
+def _conv_3x3(inputs: int, outputs: int, norm: MakeNorm, rate: int = 1) -> nn.Sequential:
     conv = nn.Conv2d(inputs, outputs, 3, padding=rate, dilation=rate, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+    return nn.Sequential(conv, norm(outputs), nn.ReLU(inplace=True))
 
 
-def _head(inputs: int, width: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(_separable(inputs, width), nn.Dropout(0.1), nn.Conv2d(width, outputs, 1))
+def _head(inputs: int, width: int, outputs: int, norm: MakeNorm) -> nn.Sequential:
+    fused = _separable(inputs, width, norm)
+    return nn.Sequential(fused, nn.Dropout(0.1), nn.Conv2d(width, outputs, 1))
 
 
-def _full_head(inputs: int, width: int, outputs: int) -> nn.Sequential:
+def _full_head(inputs: int, width: int, outputs: int, norm: MakeNorm) -> nn.Sequential:
     return nn.Sequential(
-        *(_conv_bn_3x3(inputs, width), nn.Dropout2d(0.1)),
-        *(_conv_bn_3x3(width, width), nn.Dropout2d(0.1)),
+        *(_conv_3x3(inputs, width, norm), nn.Dropout2d(0.1)),
+        *(_conv_3x3(width, width, norm), nn.Dropout2d(0.1)),
         nn.Conv2d(width, outputs, 1),
     )
 
 
-def _auxiliary_head(inputs: int, width: int, outputs: int) -> nn.Sequential:
+def _auxiliary_head(inputs: int, width: int, outputs: int, norm: MakeNorm) -> nn.Sequential:
     return nn.Sequential(
-        *(_conv_bn_3x3(inputs, width), nn.Dropout2d(0.1)), nn.Conv2d(width, outputs, 1)
+        *(_conv_3x3(inputs, width, norm), nn.Dropout2d(0.1)), nn.Conv2d(width, outputs, 1)
     )
 
 

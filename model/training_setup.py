@@ -81,6 +81,7 @@ def network_config(config: TrainConfig, categories: int) -> NetworkConfig:
         low_channels=config.low_channels,
         representation_channels=config.representation_channels,
         decoder=config.decoder,
+        norm=config.norm,
         auxiliary=config.auxiliary > 0,
         encoder_statistics=config.encoder_statistics,
         encoding=config.encoding,

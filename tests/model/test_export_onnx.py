@@ -11,6 +11,7 @@ from model.network import SegmentationNetwork
 
 SIZES = {"decoder_channels": 16, "low_channels": 8}
 PLAIN = NetworkConfig(classes=3, **SIZES)  # type: ignore[arg-type]
+GROUPED = NetworkConfig(classes=3, norm="group", **SIZES)  # type: ignore[arg-type]
 FULL = NetworkConfig(
     classes=3,
     decoder="full",
@@ -20,7 +21,9 @@ FULL = NetworkConfig(
 )
 
 
-@pytest.fixture(scope="module", params=[PLAIN, FULL], ids=["plain", "full with band"])
+@pytest.fixture(
+    scope="module", params=[PLAIN, GROUPED, FULL], ids=["plain", "group norm", "full with band"]
+)
 def pair(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[SegmentationNetwork, ort.InferenceSession]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 from torch import nn
@@ -159,3 +161,21 @@ def test_calling_a_network_with_a_contact_band_gives_one_category() -> None:
     assert (decoded.shape[1], encoded.shape[1]) == (2, 3)
     p = encoded.softmax(dim=1)
     torch.testing.assert_close(decoded.softmax(dim=1)[:, 1], p[:, 1] + p[:, 2])
+
+
+def test_with_group_norm_no_crop_changes_the_answer_to_another() -> None:
+    torch.manual_seed(0)
+    network = SegmentationNetwork(dataclasses.replace(SMALL, norm="group"))
+    for module in network.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    crops = torch.randn(3, 3, 64, 64)
+    network.train()
+    before = _statistics(network)
+    together = network.forward_both(crops)
+    assert not network.has_statistics
+    assert not _moved(network, before)
+    network.eval()
+    alone = [network.forward_both(crops[k : k + 1]) for k in range(3)]
+    for joint, single in zip(together, zip(*alone, strict=True), strict=True):
+        assert torch.allclose(joint, torch.cat(single), atol=1e-5)
