@@ -1,12 +1,14 @@
 """Make the pictures of docs/images from a demo project: ``python docs/make_screenshots.py``.
 
 Draws the synthetic demo, trains for a few minutes, and photographs every page at 1366 x 768 in a
-headless Chromium. Every picture shows synthetic scenes only.
+headless Chromium, and the canvas on a large screen and a tablet, dark and light. Every picture
+shows synthetic scenes only.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import shutil
 import socket
@@ -21,6 +23,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 from app import jobs
@@ -29,6 +32,15 @@ from data_io.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZE = {"width": 1366, "height": 768}
+SCREENS = {
+    "dark": (SIZE, "dark"),
+    "wide": ({"width": 2560, "height": 1440}, "light"),
+    "tablet": ({"width": 820, "height": 1180}, "light"),
+    "tablet-dark": ({"width": 1180, "height": 820}, "dark"),
+}
+WIDEST = 1366  # pixels of a picture's longer side
+COLORS = 256  # of a picture; the interface needs few, and the file is a third as large
+STAGE = ".hm-root [tabindex='0']"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 START_SECONDS = 120
@@ -93,13 +105,9 @@ def photograph(project: Path, target: Path) -> None:
 
 
 def pictures(page: Page, target: Path) -> None:
-    """One picture of each page, each once it shows what it is about."""
-    page.wait_for_function(
-        "() => document.querySelector('.hm-root')?.dataset.ready"
-        " && document.querySelector('.hm-root')._herdmark.state.heat",
-        timeout=60_000,
-    )
-    page.focus(".hm-root [tabindex='0']")
+    """One picture of each page and of each kind of screen, once it shows what it is about."""
+    ready(page)
+    page.focus(STAGE)
     save(page, target / "label.png")
     open_tab(page, "Train")
     page.locator("#hm-versions .hm-promoted").wait_for()
@@ -107,6 +115,24 @@ def pictures(page: Page, target: Path) -> None:
     open_tab(page, "Data")
     page.locator(".hm-gallery img").first.wait_for()
     save(page, target / "data.png")
+    for name, (size, scheme) in SCREENS.items():
+        page.set_viewport_size(size)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.reload()
+        ready(page)
+        page.focus(STAGE)
+        page.keyboard.press("]")
+        page.locator(".hc-regions [aria-current]").wait_for()
+        save(page, target / f"{name}.png")
+
+
+def ready(page: Page) -> None:
+    """Wait for the canvas with its picture and its heat-map."""
+    page.wait_for_function(
+        "() => document.querySelector('.hm-root')?.dataset.ready"
+        " && document.querySelector('.hm-root')._herdmark.state.heat",
+        timeout=60_000,
+    )
 
 
 def open_tab(page: Page, name: str) -> None:
@@ -121,7 +147,9 @@ def save(page: Page, file: Path) -> None:
         " || one.getBoundingClientRect().top > innerHeight || !one.offsetParent)"
     )
     page.evaluate("() => new Promise((go) => requestAnimationFrame(() => setTimeout(go, 300)))")
-    page.screenshot(path=str(file))
+    shot = Image.open(io.BytesIO(page.screenshot()))
+    shot.thumbnail((WIDEST, WIDEST))
+    shot.convert("RGB").quantize(COLORS).save(file, optimize=True)
     print(file.relative_to(ROOT) if file.is_relative_to(ROOT) else file)
 
 
