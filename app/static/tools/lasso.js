@@ -2,7 +2,7 @@
 
 import { clampPoint, thinLine, withoutRepeats, withoutTails } from "../geometry.js";
 import { snapped } from "../snap.js";
-import { Tool, apart } from "./tool.js";
+import { Tool, followTrail } from "./tool.js";
 
 const STEP = 1.5; // screen px between the points of a line being drawn
 const SMOOTH = 0.8; // screen px the finished line may leave it, at most one image px
@@ -38,12 +38,7 @@ export class LassoTool extends Tool {
     const { editor } = this;
     editor.update({ pointer: point });
     if (!this.active) return;
-    const trail = [...editor.state.trail];
-    for (const each of editor.stage.pointsOf(event)) {
-      const place = this.place(each);
-      if (apart(trail.slice(-2), place) >= editor.view.length(STEP)) trail.push(...place);
-    }
-    editor.update({ trail });
+    followTrail(this, event, STEP);
   }
 
   up() {

@@ -1,7 +1,7 @@
 // The split tool: a drawn line cuts animals in two.
 
 import { clampPoint, thinLine } from "../geometry.js";
-import { CrosshairTool, DRAG, apart } from "./tool.js";
+import { CrosshairTool, DRAG, apart, followTrail } from "./tool.js";
 
 const STEP = 2; // screen px between the points of a line being drawn
 
@@ -35,12 +35,7 @@ export class SplitTool extends CrosshairTool {
     const { editor } = this;
     editor.update({ pointer: point });
     if (!this.active) return;
-    const trail = [...editor.state.trail];
-    for (const each of editor.stage.pointsOf(event)) {
-      const place = this.place(each);
-      if (apart(trail.slice(-2), place) >= editor.view.length(STEP)) trail.push(...place);
-    }
-    editor.update({ trail });
+    followTrail(this, event, STEP);
   }
 
   up() {

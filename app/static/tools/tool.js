@@ -8,6 +8,17 @@ export const DRAG = 3; // screen px a pointer must travel before a press counts 
 
 export const apart = (a, b) => Math.hypot(a[0] - b[0], a[1] - b[1]);
 
+/** Add where the pointer went to the line a tool draws freehand, points `step` screen px apart. */
+export function followTrail(tool, event, step) {
+  const { editor } = tool;
+  const trail = [...editor.state.trail];
+  for (const point of editor.stage.pointsOf(event)) {
+    const place = tool.place(point);
+    if (apart(trail.slice(-2), place) >= editor.view.length(step)) trail.push(...place);
+  }
+  editor.update({ trail });
+}
+
 /**
  * Does nothing in answer to anything; tools override what they need. Points are [x, y] in image
  * pixels. A subclass has `static spec`: {name, label, key (one letter), icon (of icons.js), cursor
