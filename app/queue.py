@@ -11,7 +11,8 @@ from operator import is_not
 from pathlib import PurePath
 from typing import Any
 
-from app.workflow.documents import Status, View, shown_regions, status_of, view
+from app.workflow.documents import shown_regions
+from app.workflow.views import Status, View, status_of, view
 from data_io.store import ImageState, Store
 from data_io.types import ImageRecord, Proposal, ReviewRegion
 from model.acquisition import Candidate, RankConfig, pick_of

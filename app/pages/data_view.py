@@ -18,8 +18,8 @@ from app.pages.words import (
     table,
     text,
 )
-from app.workflow.documents import status_of
 from app.workflow.exports import Geometry
+from app.workflow.views import status_of
 from data_io.errors import DataError
 from data_io.formats.export import ExportReport
 from data_io.store import ImageState, Store

@@ -92,8 +92,7 @@ export class ConflictDialog {
   async show(session) {
     if (!session?.conflict || this.dialog.open) return;
     this.session = session;
-    const { document, sent } = session.conflict;
-    this.conflicts = session.against(document, sent).conflicts;
+    this.conflicts = session.against(session.conflict).conflicts;
     const many = this.conflicts.length;
     const what = many === 1 ? "one animal was" : `${many} animals were`;
     this.text.textContent = `${session.image.name}: ${what} changed here and elsewhere. `

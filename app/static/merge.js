@@ -30,10 +30,7 @@ export function sameList(some, others) {
 const byId = (list) => new Map(list.map((item) => [item.id, item]));
 
 /** {keep} for what both sides agree on or only one changed, null where a person must choose. */
-function decide(base, mine, theirs, sent, reproposed) {
-  // A save whose reply got lost: theirs is an earlier state of mine. An animal that I have drawn,
-  // sent and deleted since is in neither base nor mine, so this comes first.
-  if (sent !== undefined && same(theirs, sent)) return { keep: mine };
+function decide(base, mine, theirs, reproposed) {
   if (same(mine, base)) return { keep: theirs };
   if (same(theirs, base) || same(mine, theirs)) return { keep: mine };
   // They accepted what I have corrected since; the correction is of the same animal.
@@ -60,18 +57,19 @@ function ordered(kept, base, mine, theirs) {
 /**
  * Merge lists of instances.
  *
- * `sent` is the list of a save whose fate is unknown, if any; `reproposed` is true when theirs
- * stands on another proposal. Returns {merged, conflicts}: a conflict is {id, mine, theirs} (null:
- * deleted there), changed on both sides in different ways; `merged` has mine in its place.
+ * `base` must be what the server is known to have had last: were a save of unknown fate in theirs
+ * but not in base, its animals that others have deleted would look as if they had never arrived.
+ * `reproposed` is true when theirs stands on another proposal. Returns {merged, conflicts}: a
+ * conflict is {id, mine, theirs} (null: deleted there), changed on both sides in different ways;
+ * `merged` has mine in its place.
  */
-export function threeWay(base, mine, theirs, { sent = null, reproposed = false } = {}) {
-  const [b, m, t, s] = [base, mine, theirs, sent ?? []].map(byId);
+export function threeWay(base, mine, theirs, { reproposed = false } = {}) {
+  const [b, m, t] = [base, mine, theirs].map(byId);
   const kept = new Map();
   const conflicts = [];
   for (const id of new Set([...t.keys(), ...m.keys()])) {
     const [was, own, other] = [b, m, t].map((side) => side.get(id) ?? null);
-    const earlier = sent ? s.get(id) ?? null : undefined;
-    const decision = decide(was, own, other, earlier, reproposed);
+    const decision = decide(was, own, other, reproposed);
     if (!decision) conflicts.push({ id, mine: own, theirs: other });
     const keep = decision ? decision.keep : own;
     if (keep) kept.set(id, keep);

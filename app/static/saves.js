@@ -149,7 +149,7 @@ export class SaveQueue {
 
   async send(session) {
     // A request without a reply may be stored all the same. It goes out again as it was, so that
-    // the server knows it; edits made since follow.
+    // the server knows it and tells its revision; edits made since follow.
     session.sending ??= this.next(session);
     const { snapshot, answer } = session.sending;
     const { id, revision } = session;
@@ -181,7 +181,8 @@ export class SaveQueue {
     if (error.status === 409 && !error.stale) return this.conflicted(session);
     const problem = { message: error.message, state: stateOf(error) };
     if (!(error instanceof api.ApiError)) console.error(error);
-    if (!error.temporary) session.sending = null;
+    // While nobody is signed in nothing is judged: an earlier copy may be stored all the same.
+    if (!error.temporary && problem.state !== "expired") session.sending = null;
     // A refused answer (a region that is gone, say) must not block the edits behind it.
     if (problem.state === "error" && session.answers.length) session.answers.shift();
     this.problems.set(session.id, problem);
@@ -197,9 +198,11 @@ export class SaveQueue {
     return session.withdrawn > 0;
   }
 
-  /** Somebody else saved the image: merge, and ask only where both changed the same animal. */
+  /**
+   * Somebody else saved the image: merge, and ask only where both changed the same animal. Of what
+   * was sent the server has nothing, or it would have told the revision that holds it.
+   */
   async conflicted(session) {
-    const sent = session.sending?.snapshot.instances ?? null;
     let newest = null;
     try {
       newest = await api.getDocument(api.documentUrl(session.id));
@@ -210,7 +213,7 @@ export class SaveQueue {
     await this.on.idle(session);
     session.sending = null;
     session.merges = (session.merges ?? 0) + 1;
-    if (session.reconcile(newest, sent)) {
+    if (session.reconcile(newest)) {
       this.on.merged(session);
       if (this.withdrew(session) || session.merges <= MOST_MERGES) return;
       this.problems.set(session.id, { state: "retry", message: "Others save this image too." });

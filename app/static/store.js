@@ -27,7 +27,7 @@ export class Session {
     this.savedChanges = 0;
     this.answers = []; // answers to regions on their way to the server
     this.sending = null; // the request whose outcome is not known yet: {snapshot, answer}
-    this.conflict = null; // {document, sent}: what a person must choose against
+    this.conflict = null; // the document against which a person must choose
     this.withdrawn = 0; // answers that a merge has taken back
     this.outline = []; // vertices of a polygon being drawn, flat
     this.settled = new Set(); // ids that can no longer go back to being a proposal
@@ -240,7 +240,7 @@ export class Session {
     this.saved(snapshot, document.revision);
     this.base = withAdopted(snapshot.instances, document.instances);
     this.instances = withAdopted(this.instances, document.instances);
-    if (this.reconcile(document, null)) return;
+    if (this.reconcile(document)) return;
     // Somebody else saved between the answer and its reply; sending the edits on top of the old
     // revision finds the conflict.
     this.conflict = null;
@@ -256,18 +256,18 @@ export class Session {
   // ---- somebody else saved meanwhile ----
 
   /** What becomes of the own edits on top of another `document`: {merged, conflicts}. */
-  against(document, sent = null) {
+  against(document) {
     const reproposed = document.version !== this.document.version;
-    return threeWay(this.base, this.instances, document.instances, { sent, reproposed });
+    return threeWay(this.base, this.instances, document.instances, { reproposed });
   }
 
   /**
    * Take over `document` where it collides with no edit made here; true when that is all.
    * Otherwise nothing changes, and `conflict` keeps the document until a person has chosen.
    */
-  reconcile(document, sent) {
-    const { merged, conflicts } = this.against(document, sent);
-    this.conflict = conflicts.length ? { document, sent } : null;
+  reconcile(document) {
+    const { merged, conflicts } = this.against(document);
+    this.conflict = conflicts.length ? document : null;
     if (!this.conflict) this.rebase(document, merged);
     return !this.conflict;
   }
@@ -297,8 +297,8 @@ export class Session {
    * command, so undo brings the own version back; what did not collide stays merged.
    */
   choose(choices) {
-    const { document, sent } = this.conflict;
-    const { merged, conflicts } = this.against(document, sent);
+    const document = this.conflict;
+    const { merged, conflicts } = this.against(document);
     this.conflict = null;
     this.rebase(document, merged);
     const changes = conflicts.flatMap((conflict) =>

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from pathlib import PurePath
 from typing import Any
 
-from app.workflow.documents import status_of
+from app.workflow.views import status_of
 from data_io.store import GalleryFilter, GalleryRow, Store
 
 MOST_ROWS = 500  # of one page

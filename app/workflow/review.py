@@ -7,11 +7,13 @@ from contextlib import suppress
 from typing import Any
 
 from app.workflow import documents
-from app.workflow.documents import View, add_revision, follows, received, same_instances, view
+from app.workflow.documents import add_revision, check_base
+from app.workflow.requests import holds, made_from, received
+from app.workflow.views import View, view
 from data_io.errors import ConflictError, DataError
-from data_io.geometry import parts_of_rle, rle_difference
+from data_io.geometry import Rle, area_of_rle, parts_of_rle, rle_difference, rle_intersection
 from data_io.store import Store
-from data_io.types import Parts, ReviewRegion
+from data_io.types import Parts, RegionState, ReviewRegion
 
 _ANSWERED = ("accepted", "fixed")
 
@@ -37,24 +39,20 @@ def answer_region(
         return documents.answer_region(store, image_id, region_id, base, body, author)
     seen = view(store, image_id)
     region = _region(seen, region_id)
+    made = made_from(store, seen, base, author)
+    area = seen.raster(region.parts)
+    if made is not None and _apart(made.verified, area) and holds(store, made, body):
+        return documents.document(store, image_id)
+    check_base(seen, base)
     instances, rejected = received(store, seen, body)
-    repeated = (
-        region.state == "open"
-        and follows(seen, base, author)
-        and same_instances(instances, seen.instances)
-    )
-    if not repeated:
-        verified = parts_of_rle(rle_difference(seen.verified, seen.raster(region.parts)))
-        current = region.version == seen.version
-        add_revision(
-            store,
-            _at(seen, base),
-            instances,
-            rejected,
-            verified,
-            author,
-            (region.id, "open") if current else None,
-        )
+    verified = parts_of_rle(rle_difference(seen.verified, area))
+    answer: tuple[str, RegionState] | None = None
+    if region.version == seen.version:
+        answer = (region.id, "open")
+    try:
+        add_revision(store, seen, instances, rejected, verified, author, answer)
+    except ConflictError:  # perhaps another copy of this request was faster: look again
+        return answer_region(store, image_id, region_id, base, body, author)
     return documents.document(store, image_id)
 
 
@@ -63,27 +61,33 @@ def reopen_image(
 ) -> dict[str, Any]:
     """Take the acceptance of a whole image back with a new revision; returns the new document.
 
-    Verified stays what was verified before; regions outside of that are open again. An image that
-    is not verified whole is left alone.
+    Verified stays what was verified before; regions outside of that are open again. Of an image
+    that is not verified whole, the edits alone are saved.
 
     Raises:
-        ConflictError: `base` is not the newest revision.
+        ConflictError: `base` is not the newest revision; nothing of the request is stored.
         DataError: no such image, or an unfit body.
     """
     seen = view(store, image_id)
+    made = made_from(store, seen, base, author)
+    given = made is not None and made.status != "verified" and holds(store, made, body)
+    if given or seen.status != "verified":
+        documents.save(store, image_id, base, body, author)
+        return documents.document(store, image_id)
+    check_base(seen, base)
     instances, rejected = received(store, seen, body)
-    if seen.status == "verified":
-        verified = _verified_before(store, seen)
-        add_revision(store, _at(seen, base), instances, rejected, verified, author)
-        _open_uncovered(store, image_id)
+    verified = _verified_before(store, seen)
+    try:
+        add_revision(store, seen, instances, rejected, verified, author)
+    except ConflictError:  # perhaps another copy of this request was faster: look again
+        return reopen_image(store, image_id, base, body, author)
+    _open_uncovered(store, image_id)
     return documents.document(store, image_id)
 
 
-def _at(seen: View, base: int) -> View:
-    """What was seen, if `base` is its newest revision."""
-    if base != seen.number:
-        raise ConflictError(seen.record.id, base, seen.number)
-    return seen
+def _apart(some: Rle, other: Rle) -> bool:
+    """True when two rasters share no pixel."""
+    return area_of_rle(rle_intersection([some, other])) == 0
 
 
 def _region(seen: View, region_id: str) -> ReviewRegion:

@@ -10,7 +10,7 @@ from pathlib import PurePath
 import pytest
 
 from app.queue import Queue
-from app.workflow.documents import status_of
+from app.workflow.views import status_of
 from data_io.geometry import full_image
 from data_io.store import NewImage, Store
 from data_io.types import Proposal, ReviewRegion

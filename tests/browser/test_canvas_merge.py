@@ -16,9 +16,7 @@ MERGE = """async ([url, base, mine, theirs, options]) => {
     ({id, category: "c", attributes: {}, proposed: false, ...more,
       parts: [{outer: [at, 0, at + 9, 0, at + 9, 9], holes: []}]});
   const list = (rows) => rows.map(([id, at, more]) => item(id, at, more));
-  const said = m.threeWay(list(base), list(mine), list(theirs), {
-    ...options, sent: options.sent && list(options.sent),
-  });
+  const said = m.threeWay(list(base), list(mine), list(theirs), options);
   const at = (one) => one && one.parts[0].outer[0];
   return [said.merged.map((one) => [one.id, at(one)]),
     said.conflicts.map(({id, mine, theirs}) => [id, at(mine), at(theirs)])];
@@ -50,16 +48,6 @@ def blank(browser: Any, herd_server: tuple[Any, str]) -> Any:
         ([["b", 2]], [["a", 1]], {}, [], []),
         ([*AB, ["m", 3]], [*AB, ["t", 4]], {}, [*AB, ["t", 4], ["m", 3]], []),
         ([["b", 2], ["a", 1]], [*AB, ["t", 4]], {}, [["b", 2], ["a", 1], ["t", 4]], []),
-        # The reply to a save got lost, and one went on editing: theirs is one's own.
-        (
-            [["a", 6], ["b", 2]],
-            [["a", 5], ["b", 2]],
-            {"sent": [["a", 5], ["b", 2]]},
-            [["a", 6], ["b", 2]],
-            [],
-        ),
-        (AB, [*AB, ["m", 3]], {"sent": [*AB, ["m", 3]]}, AB, []),  # drawn, sent and deleted
-        (AB, [*AB, ["m", 3]], {"sent": AB}, [*AB, ["m", 3]], []),
     ],
 )
 def test_changes_of_both_sides_are_merged_and_collisions_are_told(
@@ -109,7 +97,7 @@ REDO = """async (url) => {
   session.setParts("a", item("a", 5).parts);
   session.saved(session.snapshot(), 2);
   session.setParts("b", item("b", 6).parts);
-  const merged = session.reconcile(document(3, item("a", 7), item("b", 2)), null);
+  const merged = session.reconcile(document(3, item("a", 7), item("b", 2)));
   const at = () => session.instances.map(({parts}) => parts[0].outer[0]);
   const seen = [at()];
   for (const way of ["undo", "undo", "redo"]) { session[way](); seen.push(at()); }
@@ -123,6 +111,42 @@ def test_redo_brings_back_what_undo_has_covered_also_of_other_people(
     merged, seen = blank.evaluate(REDO, f"{herd_server[1]}herdmark-static/")
     assert merged is True
     assert seen == [[7, 6], [7, 2], [1, 2], [7, 2]]
+
+
+THEIRS = """async (url) => {
+  const {Session} = await import(url + "store.js");
+  const item = (id, at) => ({id, category: "c", source: "human", attributes: {}, proposed: false,
+    parts: [{outer: [at, 0, at + 9, 0, at + 9, 9], holes: []}]});
+  const document = (revision, ...rows) => ({image: {id: "x"}, revision, status: "draft",
+    categories: [], regions: [], verified: [], version: null,
+    instances: rows.map(([id, at]) => item(id, at))});
+  const session = new Session(document(1, ["a", 1], ["b", 2], ["c", 3]));
+  session.setParts("a", item("a", 5).parts);
+  session.removeInstance("b");
+  session.setParts("c", item("c", 6).parts);
+  const merged = session.reconcile(document(2, ["a", 7], ["b", 8], ["d", 9]));
+  const {conflicts} = session.against(session.conflict);
+  session.choose(new Map(conflicts.map(({id}) => [id, "theirs"])));
+  const seen = () => [session.unsaved,
+    session.instances.map(({id, parts}) => id + parts[0].outer[0]).sort()];
+  const steps = [seen()];
+  for (const way of ["undo", "redo", "undo", "undo"]) { session[way](); steps.push(seen()); }
+  return [merged, conflicts.map(({id}) => id).sort(), steps];
+}"""
+
+
+def test_taking_all_of_theirs_is_one_step_that_can_be_undone(
+    blank: Any, herd_server: tuple[Any, str]
+) -> None:
+    merged, asked, steps = blank.evaluate(THEIRS, f"{herd_server[1]}herdmark-static/")
+    assert (merged, asked) == (False, ["a", "b", "c"])
+    assert steps == [
+        [False, ["a7", "b8", "d9"]],  # the server has that already
+        [True, ["a5", "c6", "d9"]],  # what did not collide stays merged
+        [True, ["a7", "b8", "d9"]],
+        [True, ["a5", "c6", "d9"]],
+        [True, ["a5", "c3", "d9"]],  # and on through one's own edits
+    ]
 
 
 JOURNAL = """async (url) => {

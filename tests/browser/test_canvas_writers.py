@@ -73,6 +73,27 @@ def served(tmp_path: Path) -> Iterator[tuple[Context, str]]:
             yield context, f"http://127.0.0.1:{port}/"
 
 
+@pytest.mark.parametrize(
+    ("theirs", "mine", "asked", "stored"),
+    [
+        ("removeInstance", None, [], False),  # not drawn once more by sending it again
+        ("setParts", "undo", [True], True),  # one has deleted what the other has changed
+        ("removeInstance", "setParts", [True], False),
+        ("setParts", None, [], True),
+    ],
+)
+def test_a_lost_reply_does_not_undo_what_others_did_with_the_animal(
+    page: Any, served: tuple[Context, str], theirs: str, mine: str | None, asked: list, stored: bool
+) -> None:
+    context, url = served
+    category = context.store.add_category("cow").id
+    image = add_image(context, "a.png", category)
+    page.goto(url)
+    script = "async (a) => (await import('./harness/writers.js')).drawnUnheard(a)"
+    case = {"image": image, "category": category, "theirs": theirs, "mine": mine}
+    assert page.evaluate(script, case) == {"asked": asked, "stored": stored}
+
+
 @pytest.mark.parametrize("count", [pytest.param(30), pytest.param(500, marks=pytest.mark.long)])
 def test_two_writers_lose_no_edit(page: Any, served: tuple[Context, str], count: int) -> None:
     context, url = served

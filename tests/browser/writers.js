@@ -2,38 +2,13 @@
 // network that delays requests and loses replies. Every edit must be in the end result, or have
 // been replaced by somebody who saw it, or given up in a conflict that showed it.
 
-import { getDocument, documentUrl } from "../herdmark-static/api.js";
+import { documentUrl, getDocument } from "../herdmark-static/api.js";
 import { SaveQueue } from "../herdmark-static/saves.js";
 import { Session } from "../herdmark-static/store.js";
+import { Clock, disturb, generator } from "./simulated.js";
 
-const MAX_DELAY = 6; // ms
-const LOST = 0.08; // share of writes whose reply is lost
-
-/** Numbers in [0, 1) from a seed (the mulberry32 generator). */
-function generator(seed) {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
-
-const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
-
-/** fetch with delays, and replies that get lost after the server has done its work. */
-function disturb(random) {
-  const plain = globalThis.fetch;
-  globalThis.fetch = async (url, options) => {
-    await pause(random() * MAX_DELAY);
-    const response = await plain(url, options);
-    await pause(random() * MAX_DELAY);
-    if (options?.method && random() < LOST) throw new TypeError("the reply is lost");
-    return response;
-  };
-  return () => { globalThis.fetch = plain; };
-}
+const LOST = 0.05; // share of writes that break on the way to the server, and on the way back
+const ASKING = 0.3; // chance that a person asks to try again before the timer does
 
 const token = (item) => (item ? `${item.category}|${item.parts[0].outer[0]}` : "gone");
 
@@ -89,8 +64,8 @@ class Ledger {
 }
 
 class Writer {
-  constructor(document, ledger, random) {
-    Object.assign(this, { ledger, random });
+  constructor(document, ledger, clock) {
+    Object.assign(this, { ledger, clock, random: clock.random });
     this.begin(new Session(document));
   }
 
@@ -133,12 +108,22 @@ class Writer {
     else session.redo();
   }
 
+  /** Answer the region, or the whole image, or take an answer back. */
+  answer() {
+    const [region] = this.session.regions;
+    const image = !region || this.random() < 0.3;
+    const open = image
+      ? this.session.status !== "verified" : ["open", "skipped"].includes(region.state);
+    const words = image ? ["accept"] : ["accept", "accept", "fix", "skip"];
+    const action = open ? words[Math.floor(this.random() * words.length)] : "reopen";
+    this.queue.answer(this.session, image ? null : region.id, action);
+  }
+
   async act() {
     this.settle();
     const dice = this.random();
-    const region = this.session.openRegions[0];
     if (dice < 0.06) await this.reload();
-    else if (dice < 0.12 && region) this.queue.answer(this.session, region.id, "accept");
+    else if (dice < 0.18) this.answer();
     else {
       const before = tokens(this.session.instances);
       this.edit();
@@ -151,9 +136,9 @@ class Writer {
   settle() {
     const { session, queue } = this;
     if (queue.problems.get(session.id)?.state === "conflict") {
-      const { document, sent } = session.conflict;
+      const document = session.conflict;
       const before = tokens(session.instances);
-      const choices = new Map(session.against(document, sent).conflicts.map((conflict) => {
+      const choices = new Map(session.against(document).conflicts.map((conflict) => {
         const choice = ["mine", "theirs", "both", "neither"][Math.floor(this.random() * 4)];
         const fits = choice === "mine" || choice === "theirs" || (conflict.mine && conflict.theirs);
         const taken = fits ? choice : "mine";
@@ -165,36 +150,32 @@ class Writer {
         const copied = !before.has(id) && !document.instances.some((item) => item.id === id);
         if (copied) this.ledger.made.add(`${id} ${made}`);
       }
-    } else if (queue.problems.size) queue.retry();
+    } else if (queue.problems.size && this.random() < ASKING) queue.retry();
   }
 
-  async finish() {
+  async live(steps) {
+    for (let step = 0; step < steps; step += 1) {
+      await this.clock.pause();
+      await this.act();
+    }
     while (this.session.unsaved || this.queue.busy) {
       this.settle();
-      await pause(3);
+      await this.clock.pause();
     }
   }
 }
 
 /** One interleaving on `image`: {missing, asked, revision}; `missing` is empty when all is well. */
 export async function play({ image, category, seed, steps }) {
-  const random = generator(seed);
   const ledger = new Ledger();
   const first = await getDocument(documentUrl(image));
-  const writers = [0, 1].map(() => new Writer(first, ledger, random));
+  const clock = new Clock(generator(seed));
+  const writers = [0, 1].map(() => new Writer(first, ledger, clock));
   for (const writer of writers) writer.category = category;
   ledger.stands(first.instances);
-  const calm = disturb(random);
+  const calm = disturb(clock, LOST);
   try {
-    const lives = writers.map(async (writer) => {
-      for (let step = 0; step < steps; step += 1) {
-        await pause(random() * MAX_DELAY);
-        await writer.act();
-      }
-      await writer.finish();
-    });
-    await Promise.all(lives);
-    for (const writer of writers) await writer.finish();
+    await clock.run(Promise.all(writers.map((writer) => writer.live(steps))));
   } finally {
     calm();
   }
@@ -204,4 +185,44 @@ export async function play({ image, category, seed, steps }) {
     asked: ledger.asked,
     revision: document.revision,
   };
+}
+
+/** Store what there is, but let the reply get lost; the next attempt finds nobody signed in. */
+async function unheard({ queue, session }) {
+  const { fetch } = globalThis;
+  globalThis.fetch = async (...request) => {
+    await fetch(...request);
+    throw new TypeError("the reply is lost");
+  };
+  await queue.flush(session);
+  globalThis.fetch = async () => ({ ok: false, status: 401, json: async () => ({}) });
+  queue.retry();
+  await queue.flush(session);
+  globalThis.fetch = fetch;
+}
+
+/**
+ * One person draws an animal and does not hear that it is stored; meanwhile another does `theirs`
+ * and the first one `mine` (methods of Session) with it, then draws a second animal. Returns the
+ * conflicts (true: about the animal), and whether the server has the animal in the end.
+ */
+export async function drawnUnheard({ image, category, theirs, mine }) {
+  const ledger = new Ledger();
+  const writer = async () => new Writer(await getDocument(documentUrl(image)), ledger, {});
+  const one = await writer();
+  const id = one.session.addInstance(ledger.parts(), category);
+  await unheard(one);
+  const two = await writer();
+  two.session[theirs](id, ledger.parts());
+  await two.queue.flush(two.session);
+  if (mine) one.session[mine](id, ledger.parts());
+  one.queue.retry();
+  await one.queue.flush(one.session);
+  one.session.addInstance(ledger.parts(), category);
+  await one.queue.flush(one.session);
+  const { conflict } = one.session;
+  const asked = conflict ? one.session.against(conflict).conflicts.map((item) => item.id) : [];
+  const { instances } = await getDocument(documentUrl(image));
+  const is = (other) => other === id;
+  return { asked: asked.map(is), stored: instances.map((item) => item.id).some(is) };
 }

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.workflow import documents
+from app.workflow import documents, review
 from app.workflow.documents import StaleError
 from data_io.errors import ConflictError, DataError
 from data_io.geometry import area_of_rle, full_image, parts_to_json, rle_of_parts
@@ -177,6 +177,61 @@ def test_a_save_whose_reply_was_lost_is_no_conflict(project, image, proposed, an
             documents.save(project, image, base, {**body, **changed}, author)
 
 
+def test_a_save_sent_again_is_told_its_revision_though_others_saved_since(project, image, animal):
+    cow, calf = sent(animal(30, 30, 8, 8)), sent(animal(5, 5, 8, 8))
+    body = {"instances": [cow], "rejected": ["p"]}
+    assert documents.save(project, image, 0, body, "me") == {"revision": 1}
+    documents.save(project, image, 1, {"instances": [calf], "rejected": ["q"]}, "me")
+    documents.save(project, image, 2, {"instances": []}, "me")
+    assert documents.save(project, image, 0, body, "me") == {"revision": 1}
+    assert project.revision_numbers(image) == [1, 2, 3]
+    for author, changed in (("me", {"instances": [calf]}), ("me", {"rejected": ["q"]}), ("he", {})):
+        with pytest.raises(ConflictError):
+            documents.save(project, image, 0, {**body, **changed}, author)
+
+
+def test_an_answer_sent_again_is_known_though_others_took_it_back(
+    project, image, proposed, animal, propose
+):
+    body = {"action": "accept", "instances": [sent(animal(30, 30, 8, 8))]}
+    documents.answer_region(project, image, "edge", 0, body, "me")
+    nothing = {"instances": [], "rejected": [proposed[0].id]}
+    review.answer_region(project, image, "edge", 1, {**nothing, "action": "reopen"}, "me")
+    again = documents.answer_region(project, image, "edge", 0, body, "me")
+    assert (again["revision"], again["regions"][0]["state"]) == (2, "open")
+    documents.accept_image(project, image, 2, {**nothing, "version": "v1"}, "me")
+    documents.save(project, image, 3, body, "me")
+    propose(image, (), {}, version="v2")
+    accepted = documents.accept_image(project, image, 2, {**nothing, "version": "v1"}, "me")
+    assert accepted["revision"] == 4
+    assert project.revision_numbers(image) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("way", ["save", "region", "image"])
+def test_of_two_copies_of_a_request_at_once_the_slower_one_is_no_conflict(
+    project, image, proposed, animal, monkeypatch, way
+):
+    body = {"action": "accept", "instances": [sent(animal(30, 30, 8, 8))], "version": "v1"}
+
+    def ask():
+        if way == "region":
+            return documents.answer_region(project, image, "edge", 0, body, "me")
+        both = {"save": documents.save, "image": documents.accept_image}
+        return both[way](project, image, 0, body, "me")
+
+    first = []
+    store = project.save_revision
+
+    def slow(*args, **more):
+        monkeypatch.undo()
+        first.append(ask())
+        return store(*args, **more)
+
+    monkeypatch.setattr(project, "save_revision", slow)
+    assert ask() == first[0]
+    assert project.revision_numbers(image) == [1]
+
+
 def test_an_answer_whose_reply_was_lost_is_no_conflict(project, image, proposed, animal, propose):
     body = {"action": "accept", "instances": [sent(animal(30, 30, 8, 8))]}
     first = documents.answer_region(project, image, "edge", 0, body, "me")
@@ -286,16 +341,3 @@ def test_unknown_keys_survive_an_edit(project, image, animal):
     (one,) = project.revision(image).instances
     assert (one.extras, one.iscrowd, one.attributes) == ({"tag": 7}, True, {"ear": "red"})
     assert documents.document(project, image)["status"] == "verified"
-
-
-@pytest.mark.parametrize(
-    ("revision", "verified", "word"),
-    [
-        (0, "none", "unlabeled"),
-        (1, "none", "draft"),
-        (2, "partial", "partial"),
-        (3, "whole", "verified"),
-    ],
-)
-def test_the_words_of_a_status(revision, verified, word):
-    assert documents.status_of(revision, verified) == word

@@ -67,6 +67,31 @@ def test_a_reopening_sent_again_adds_nothing(project, image, accepted):
     assert reopen(project, image, "edge", 2, accepted)["revision"] == 3
 
 
+def test_a_reopening_sent_again_is_known_though_others_answered_since(project, image, accepted):
+    reopen(project, image, "edge", 2, accepted)
+    again = sent(accepted, action="accept")
+    review.answer_region(project, image, "edge", 3, again, "me")
+    assert reopen(project, image, "edge", 2, accepted)["revision"] == 4
+    assert (verified(project, image), states(project, image)["edge"]) == (100, "accepted")
+    documents.accept_image(project, image, 4, sent(accepted, version="v1"), "me")
+    review.reopen_image(project, image, 5, sent(accepted), "me")
+    documents.accept_image(project, image, 6, sent(accepted, version="v1"), "me")
+    assert review.reopen_image(project, image, 5, sent(accepted), "me")["revision"] == 7
+    assert project.revision_numbers(image) == list(range(1, 8))
+
+
+def test_edits_sent_with_a_reopening_of_what_others_have_reopened_are_not_lost(
+    project, image, animal
+):
+    cow, calf = animal(5, 5, 9, 9), animal(30, 30, 8, 8)
+    documents.accept_image(project, image, 0, sent(cow, version=None), "me")
+    review.reopen_image(project, image, 1, sent(cow), "me")
+    with pytest.raises(ConflictError):
+        review.reopen_image(project, image, 1, sent(cow, calf), "me")
+    shown = review.reopen_image(project, image, 2, sent(cow, calf), "me")
+    assert (shown["revision"], shown["status"], len(shown["instances"])) == (3, "draft", 2)
+
+
 def test_reopening_from_an_old_revision_is_a_conflict(project, image, accepted, animal):
     with pytest.raises(ConflictError):
         reopen(project, image, "edge", 1, animal(30, 30, 5, 5))
