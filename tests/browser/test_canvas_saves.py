@@ -32,8 +32,10 @@ def test_a_lost_server_keeps_edits_and_retries(canvas: Any, herd: Any) -> None:
     assert canvas.page.evaluate(BLOCKED) is True
     canvas.press("n")
     canvas.ready("b")
-    canvas.click(*MIDDLE)
-    canvas.press("2")
+    # Not before b was turned away, too: a request under way would arrive before those of a.
+    with canvas.page.expect_response(lambda reply: "/b/" in reply.url and reply.status == 503):
+        canvas.click(*MIDDLE)
+        canvas.press("2")
     assert herd.writes == []
     herd.offline = False
     canvas.revision(2)  # by itself
