@@ -163,6 +163,7 @@ def test_a_lost_reply_is_no_conflict_after_a_reload(canvas: Canvas, herd: Any) -
     assert herd.documents["a"]["instances"][1]["category"] == "c2"
 
 
+@pytest.mark.long
 def test_two_windows_edit_one_image(own: Any, herd_server: tuple[Any, str], herd: Any) -> None:
     with watched(own) as one, watched(own) as two:
         left, right = Canvas(one, herd_server[1]), Canvas(two, herd_server[1])

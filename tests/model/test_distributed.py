@@ -99,6 +99,7 @@ def test_two_processes_equal_one_with_the_joint_batch(
         assert_close(parameters(together[network]), parameters(alone[network]), STATE)
 
 
+@pytest.mark.long
 def test_a_job_of_two_processes_leaves_what_one_leaves(tmp_path: Path) -> None:
     job = make_job(tmp_path / "job", make_snapshot(tmp_path / "s", verified=2, total=4), steps=4)
     done = torchrun("-m", "model.train", str(job))

@@ -96,7 +96,7 @@ def test_cityscapes_from_the_folder_to_the_figure(
     assert (network.config.classes, network.config.auxiliary) == (20, True)
 
 
-@pytest.mark.parametrize("benchmark", ["voc", "cityscapes"])
+@pytest.mark.parametrize("benchmark", [pytest.param("voc", marks=pytest.mark.long), "cityscapes"])
 def test_two_steps_of_the_published_network(benchmark: str) -> None:
     """All of the preset but the size of the crops and the downloaded weights."""
     preset = {"preset": f"paper_{benchmark}", "crop": 64, "pretrained": False, "batch": 2}

@@ -91,7 +91,7 @@ def kill(job: Path, patch: str, call: int, may_finish: bool = False) -> bool:
     # step 3 is the last one whose checkpoint stands.
     [
         (WRITING, 10, "after step 2"),
-        (RENAMING, 7, "after step 3"),
+        pytest.param(RENAMING, 7, "after step 3", marks=pytest.mark.long),
         (LEARNING, 2, "after step 4"),  # weights have moved, the teacher has not
     ],
     ids=["while writing", "between the renames", "within a step"],
