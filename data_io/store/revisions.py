@@ -97,6 +97,21 @@ def _latest(connection: Connection) -> dict[str, Revision]:
     return {row.image: _revision(row, merged) for row in connection.execute(query)}
 
 
+def _check_newest(connection: Connection, image: str, base: int) -> None:
+    current = _newest(connection, image)
+    if current != base:
+        raise ConflictError(image, base, current)
+
+
+def _insert(
+    connection: Connection, row: dict[str, Any], image: str, instances: Sequence[Instance]
+) -> None:
+    """Add a revision's row and what is counted by instance."""
+    connection.execute(insert(_table).values(row))
+    set_contents(connection, "revision", {image: instances})
+    number_instances(connection, (one.id for one in instances))
+
+
 class Revisions(Database):
     """The states of every image's instances; a save adds one, nothing is ever overwritten."""
 
@@ -141,14 +156,10 @@ class Revisions(Database):
         }
         # Checked and encoded above, so that the lock is held for the writing alone.
         with self._write() as connection:
-            current = _newest(connection, image)
-            if current != base:
-                raise ConflictError(image, base, current)
+            _check_newest(connection, image, base)
             require_categories(connection, {one.category for one in instances}, what)
             row["time"] = codec.time_to_text(codec.now())
-            connection.execute(insert(_table).values(row))
-            set_contents(connection, "revision", {image: instances})
-            number_instances(connection, (one.id for one in instances))
+            _insert(connection, row, image, instances)
             if answer is not None:
                 set_region_state(connection, answer[0], answer[1], image=image)
             merged = merged_map(connection)
