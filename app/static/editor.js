@@ -97,7 +97,7 @@ class Editor {
     this.view.fit();
     this.ready = true;
     const usual = session.categories.length ? this.state.tool : "select";
-    const tool = session.draft.length ? "draw" : usual; // an outline that a reload has brought back
+    const tool = session.draft.length ? session.outliner : usual; // an outline brought back
     this.update({
       picture, heat: null, selected: null, hovered: null, vertex: null, preview: null,
       pointer: null, crosshair: null, others: [], trail: null, tool,

@@ -30,6 +30,7 @@ export class Session {
     this.conflict = null; // the document against which a person must choose
     this.withdrawn = 0; // answers that a merge has taken back
     this.outline = []; // vertices of a polygon being drawn, flat
+    this.outliner = "draw"; // name of the tool that draws it
     this.settled = new Set(); // ids that can no longer go back to being a proposal
     this.proposals = new Set();
     this.listeners = new Set();
@@ -335,13 +336,15 @@ export class Session {
       answers: this.answers,
       sending: this.sending,
       draft: this.draft,
+      outliner: this.outliner,
     };
   }
 
   /** A session from an earlier visit (`memory` and its logs) for the document as it is now. */
   static revive(document, { memory, undoLog, redoLog }) {
     const session = new Session(document);
-    Object.assign(session, { undoLog, redoLog, outline: memory.draft });
+    Object.assign(session, { undoLog, redoLog });
+    Object.assign(session, { outline: memory.draft, outliner: memory.outliner });
     session.settled = new Set(memory.settled);
     const { changes, savedChanges, answers, sending } = memory;
     if (changes === savedChanges && !answers.length) return session;

@@ -104,6 +104,31 @@ def test_escape_drops_the_outline_and_another_image_has_none(canvas: Any, store:
     assert store.revision(second) is None
 
 
+def test_an_outline_that_survives_a_reload_goes_on_along_the_edges(
+    canvas: Any, store: Store, sibling_module: Any
+) -> None:
+    herd = sibling_module("frames_project")
+    image = store.images()[0].id
+    canvas.open(image)
+    canvas.press("w")
+    ring = herd.oval(2, 0, 12, grow=2.0)[0].outer
+    for x, y in ring[[0, 3]]:
+        canvas.click(x, y)
+        wire(canvas)
+    before = canvas.read("h.session.draft")
+    canvas.read("h.editor.queue.journal.settled()")
+    canvas.page.reload()
+    canvas.page.wait_for_selector(f'.hm-root[data-ready="{image}"]')
+    assert canvas.read("[h.session.draft, h.state.tool]") == [before, "wire"]
+    canvas.page.locator(".hc-stage").focus()
+    for x, y in ring[[6, 9]]:
+        canvas.click(x, y)
+        wire(canvas)
+    canvas.press("Enter")
+    canvas.revision(1)
+    assert overlap(store, image, herd.truth(2)) > 0.96
+
+
 @pytest.fixture
 def run(canvas: Any) -> Any:
     """``run(body, argument)``: evaluate `body` with the pure module as `m`, the argument as `a`."""

@@ -31,7 +31,9 @@ export class PolygonTool extends CrosshairTool {
   }
 
   setDraft(draft) {
-    this.editor.session.draft = draft;
+    const { session } = this.editor;
+    session.outliner = this.constructor.spec.name;
+    session.draft = draft;
     this.editor.update({ closing: false });
   }
 
