@@ -1,7 +1,6 @@
 // Copy, paste, duplicate; and carry over to the next frame of the group.
 
 import * as api from "./api.js";
-import { addCopies } from "./commands.js";
 import { make } from "./dom.js";
 import { boxOfParts, round } from "./geometry.js";
 
@@ -98,12 +97,9 @@ export class Clipboard {
       return;
     }
     const copies = this.besides(fitting).map((item) => ({ ...item, category: known(item) }));
-    let ids = [];
-    editor.edit(() => {
-      ids = addCopies(session, copies, label);
-    });
-    editor.selectAll(ids);
-    editor.say(`${count(ids.length)} ${label === "paste" ? "pasted" : "duplicated"}.`);
+    const { ids, told } = editor.shaping.addCopies(copies, label);
+    const done = `${count(ids.length)} ${label === "paste" ? "pasted" : "duplicated"}.`;
+    editor.say([done, told].filter(Boolean).join(" "), told ? "warn" : "info");
   }
 
   inside(parts) {
@@ -165,18 +161,15 @@ export class Clipboard {
       follow: this.follow.checked,
     });
     if (editor.session !== session) return;
-    this.place(session, reply, items);
+    this.place(reply, items);
   }
 
-  place(session, { instances, skipped, lost }, items) {
+  place({ instances, skipped, lost }, items) {
     const { editor } = this;
     const copies = instances.map((item) => ({ ...item, source: items[item.index].source }));
-    let ids = [];
-    editor.edit(() => {
-      ids = addCopies(session, copies, "carry over");
-    });
-    editor.selectAll(ids);
-    editor.say(this.report(instances, skipped, lost), instances.length ? "info" : "warn");
+    const { ids, told } = editor.shaping.addCopies(copies, "carry over");
+    const said = [this.report(instances, skipped, lost), told].filter(Boolean).join(" ");
+    editor.say(said, ids.length && !told ? "info" : "warn");
   }
 
   report(instances, skipped, lost) {

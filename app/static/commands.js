@@ -6,8 +6,11 @@ import { newId } from "./store.js";
 const ANSWERED = { accept: "accept region", fix: "fix region" };
 const COPIED = { human: "human", model: "edited", edited: "edited" };
 
-/** Add copies {category, parts, attributes, source} on top; the ids they got. */
-export function addCopies(session, items, label) {
+/**
+ * Add copies {category, parts, attributes, source} on top; the ids they got. `others` is what this
+ * changes on animals that are there, the topmost first.
+ */
+export function addCopies(session, items, label, others) {
   const at = session.instances.length;
   const changes = items.map((item, i) => {
     const id = newId();
@@ -17,7 +20,7 @@ export function addCopies(session, items, label) {
     };
     return { id, before: null, after, index: at + i };
   });
-  if (changes.length) session.run(label, changes);
+  if (changes.length) session.run(label, [...changes, ...others]);
   return changes.map(({ id }) => id);
 }
 

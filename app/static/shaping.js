@@ -1,10 +1,11 @@
 // What tools do to the ground animals cover: new outlines, adding and taking away, merging,
 // splitting. Each is one undo step, together with what it changes on other animals.
 
-import { boxOf } from "./draw.js";
+import { addCopies } from "./commands.js";
 import { crossesItself, refusal } from "./geometry.js";
+import { Claims } from "./overlap.js";
 import {
-  area, emptyMask, flatRings, intersect, overlap, rasterOf, subtract, symmetricDifference, unite,
+  area, emptyMask, flatRings, rasterOf, subtract, symmetricDifference, unite,
 } from "./raster.js";
 import { retouched } from "./retouch.js";
 import { splitMask } from "./split.js";
@@ -32,13 +33,24 @@ const record = (id, category, parts) => ({
   id, category, parts, source: "human", score: null, version: null, attributes: {}, proposed: false,
 });
 
-/** One command over several instances, so ordered that undo puts each back at its old place. */
+/** So ordered that undo puts each animal back at its old place. */
+const topmostFirst = (changes) => [...changes].sort((a, b) => b.index - a.index);
+
+/** One command over several instances. */
 export function together(session, label, changes) {
-  session.run(label, [...changes].sort((a, b) => b.index - a.index));
+  session.run(label, topmostFirst(changes));
 }
 
-const boxesMeet = ([ax, ay, aw, ah], { x, y, width, height }) =>
-  ax < x + width && x < ax + aw && ay < y + height && y < ay + ah;
+/** What others lost, in words; "" = nothing. */
+function toldOf(changes) {
+  const gone = changes.filter(({ after }) => !after).length;
+  const cut = changes.length - gone;
+  const told = [
+    ...(cut ? [`ground taken from ${cut} other${cut > 1 ? "s" : ""}`] : []),
+    ...(gone ? [`${gone} covered whole and deleted`] : []),
+  ].join("; ");
+  return told && `${told[0].toUpperCase()}${told.slice(1)}.`;
+}
 
 export class Shaping {
   constructor(editor) {
@@ -122,8 +134,10 @@ export class Shaping {
     const { editor } = this;
     const before = own ? this.raster(own.parts) : emptyMask();
     if (own && !area(symmetricDifference(before, mask))) return own.id;
-    const { taken, changes } = this.settled(own, before, mask, sources);
+    const claims = new Claims(this, own ? [own.id] : []);
+    const taken = claims.settle(before, mask);
     if (!area(taken)) return this.nothingLeft(own, before);
+    const changes = claims.changes(sources);
     const outline = taken === mask && parts ? parts : this.outline(taken, sources);
     const id = own?.id ?? newId();
     editor.edit((session) => {
@@ -136,30 +150,6 @@ export class Shaping {
     editor.select(id);
     this.report(changes);
     return id;
-  }
-
-  /** Settle with the others who gets the ground that is new to `own`. */
-  settled(own, before, mask, sources) {
-    const { session, state } = this.editor;
-    const changes = [];
-    let taken = mask;
-    if (state.overlap === "allow") return { taken, changes };
-    const ground = subtract(mask, before);
-    for (const other of session.instances) {
-      if (other.id === own?.id || !boxesMeet(boxOf(other.parts), ground)) continue;
-      const theirs = this.raster(other.parts);
-      if (!overlap(ground, theirs)) continue;
-      if (state.overlap === "spare") taken = subtract(taken, intersect(ground, theirs));
-      else changes.push(this.robbed(other, subtract(theirs, ground), sources));
-    }
-    return { taken, changes };
-  }
-
-  robbed(other, left, sources) {
-    const { session } = this.editor;
-    if (!area(left)) return session.change(other.id, null);
-    const parts = this.outline(left, [...flatRings(other.parts), ...sources]);
-    return session.change(other.id, { ...edited(other), parts });
   }
 
   nothingLeft(own, before) {
@@ -175,34 +165,62 @@ export class Shaping {
   }
 
   report(changes) {
-    if (!changes.length) return;
-    const gone = changes.filter(({ after }) => !after).length;
-    const cut = changes.length - gone;
-    const said = [
-      ...(cut ? [`ground taken from ${cut} other${cut > 1 ? "s" : ""}`] : []),
-      ...(gone ? [`${gone} covered whole and deleted`] : []),
-    ].join("; ");
-    this.editor.say(`${said[0].toUpperCase()}${said.slice(1)}.`, gone ? "warn" : "info");
+    const told = toldOf(changes);
+    const gone = changes.some(({ after }) => !after);
+    if (told) this.editor.say(told, gone ? "warn" : "info");
   }
 
-  /** Vertices were moved: `parts` is the new outline of `own`, as the person left it. */
-  commitParts(own, parts, label) {
+  /**
+   * Animals get other outlines, as one step: `partsOf(instance)` as the person left them, less what
+   * the switch leaves to others.
+   */
+  reshape(items, label, partsOf) {
     const { editor } = this;
-    if (!editor.session.instance(own.id)) return; // somebody else deleted it meanwhile
-    const mask = this.raster(parts);
-    const before = this.raster(own.parts);
-    const { taken, changes } = this.settled(own, before, mask, flatRings(parts));
-    if (!area(taken) && area(mask)) {
-      this.nothingLeft(null, before);
+    const own = items.map(({ id }) => editor.session.instance(id)).filter(Boolean);
+    if (!own.length) return; // somebody else deleted them meanwhile
+    const claims = new Claims(this, own.map(({ id }) => id));
+    const settled = own.map((item) => this.settled(claims, item, partsOf(item)));
+    if (settled.includes(null)) {
+      this.nothingLeft(null);
       return;
     }
-    const outline = taken === mask ? parts : this.outline(taken, flatRings(parts));
-    editor.edit((session) => {
-      const now = session.instance(own.id);
-      const change = session.change(own.id, { ...edited(now), parts: outline });
-      together(session, label, [...changes, change]);
-    });
+    const sources = settled.flatMap(flatRings);
+    const changes = claims.changes(sources);
+    editor.edit((session) => together(session, label, [...changes, ...own.map((item, i) =>
+      session.change(item.id, { ...edited(item), parts: settled[i] }))]));
     this.report(changes);
+  }
+
+  /** The parts of an animal that shall have `parts`; null: others cover all of that. */
+  settled(claims, item, parts) {
+    const mask = this.raster(parts);
+    const taken = claims.settle(this.raster(item.parts), mask);
+    if (taken === mask) return parts;
+    return area(taken) ? this.outline(taken, flatRings(parts)) : null;
+  }
+
+  /**
+   * Add copies on top, as one step, less what the switch leaves to others.
+   * Returns the new ids, and in words what became of others and of copies without any ground.
+   */
+  addCopies(copies, label) {
+    const { editor } = this;
+    const claims = new Claims(this, []);
+    const placed = copies.map((copy) => {
+      const mask = this.raster(copy.parts);
+      const taken = claims.settleNew(mask);
+      if (taken === mask) return copy;
+      return area(taken) ? { ...copy, parts: this.outline(taken, flatRings(copy.parts)) } : null;
+    }).filter(Boolean);
+    const changes = claims.changes(placed.flatMap(({ parts }) => flatRings(parts)));
+    let ids = [];
+    editor.edit((session) => {
+      ids = addCopies(session, placed, label, topmostFirst(changes));
+    });
+    editor.selectAll(ids);
+    const hidden = copies.length - placed.length;
+    const left = hidden ? `Others cover all the ground of ${hidden} (see Overlap).` : "";
+    return { ids, told: [toldOf(changes), left].filter(Boolean).join(" ") };
   }
 
   // ---- whole animals ----
@@ -237,17 +255,6 @@ export class Shaping {
     }
     this.reshape(items, "fill holes", ({ parts }) =>
       parts.map(({ outer }) => ({ outer, holes: [] })));
-  }
-
-  /** Give animals other parts: a single one by the overlap rule, several as they are. */
-  reshape(items, label, partsOf) {
-    if (items.length === 1) this.commitParts(items[0], partsOf(items[0]), label);
-    else {
-      const ids = items.map(({ id }) => id);
-      this.editor.selection.change(label, ids, (item) => ({
-        ...edited(item), parts: partsOf(item),
-      }));
-    }
   }
 
   /** Cut along a line (flat): the selected animals, else the topmost one that it divides. */

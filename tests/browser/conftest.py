@@ -18,9 +18,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from benchmarks.canvas_projects import crowd
+from data_io.geometry import mask_of_parts, parts_of_json
 from data_io.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -254,6 +257,18 @@ def canvas(shared_context: Any, herd_server: tuple[Any, str], herd: Any) -> Iter
     with watched(shared_context) as page:
         page.add_init_script(FORGET)
         yield Canvas(page, herd_server[1])
+
+
+@pytest.fixture
+def stored(canvas: Canvas, herd: Any) -> Callable[[int], dict[str, NDArray[np.bool_]]]:
+    """``stored(revision)``: wait for it; rasters (400, 640) of what image a then has, by id."""
+
+    def read(revision: int) -> dict[str, NDArray[np.bool_]]:
+        canvas.revision(revision)
+        items = herd.documents["a"]["instances"]
+        return {item["id"]: mask_of_parts(parts_of_json(item["parts"]), 400, 640) for item in items}
+
+    return read
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -42,17 +41,6 @@ def capsule(a: tuple[float, float], b: tuple[float, float], radius: float) -> Ma
 def iou(a: Mask, b: Mask) -> float:
     """Intersection over union."""
     return float((a & b).sum() / (a | b).sum())
-
-
-@pytest.fixture
-def stored(canvas: Any, herd: Any) -> Callable[..., dict[str, Mask]]:
-    """``stored(revision)``: wait for it; rasters of what the server then has, by id."""
-
-    def read(revision: int) -> dict[str, Mask]:
-        canvas.revision(revision)
-        return {item["id"]: raster(item["parts"]) for item in herd.documents["a"]["instances"]}
-
-    return read
 
 
 def added(after: dict[str, Mask], before: dict[str, Mask]) -> Mask:
@@ -275,28 +263,6 @@ def test_several_animals_are_selected_moved_categorized_and_deleted_at_once(
     assert not {"i3", "i4"} & stored(5).keys()
     undo_all(canvas, stored, before, 4)
     assert canvas.read("h.session.instances.map(({id}) => id)") == ["i3", "i4", "i0", "i1", "i2"]
-
-
-def test_overlap_is_left_to_others_or_taken_from_them(canvas: Any, stored: Any) -> None:
-    canvas.open("a")
-    before = stored(1)
-    canvas.press("q", "d")
-    corners = [(380, 170), (440, 170), (440, 220), (380, 220)]
-    draw(canvas, *corners)
-    after = stored(2)
-    spared = added(after, before)
-    assert iou(spared, polygon(*corners) & ~before["i4"]) > 0.95
-    assert not (spared & after["i4"]).any()
-    assert (after["i4"] == before["i4"]).all()
-    canvas.press("Control+z", "q")
-    draw(canvas, *corners)
-    after = stored(4)
-    taken = added(after, before)
-    assert not (taken & after["i4"]).any()
-    assert ((taken | after["i4"]) >= before["i4"]).all()
-    assert taken[200, 390]
-    assert not after["i4"][200, 390]
-    canvas.says("taken from 1 other")
 
 
 def test_snapping_shares_the_border(canvas: Any, stored: Any) -> None:

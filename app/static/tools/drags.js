@@ -59,7 +59,7 @@ export class VertexDrag {
     if (!this.moved) return;
     const parts = this.alongBorders();
     if (parts !== this.parts) editor.update({ vertex: null }); // its number may be another now
-    editor.shaping.commitParts(instance, parts, label);
+    editor.shaping.reshape([instance], label, () => parts);
     editor.warnIfCrossing(geometry.ringAt(this.parts, this.at));
   }
 

@@ -190,7 +190,7 @@ export class SelectTool extends Tool {
     }
     const label = vertex.hole < 0 ? "delete part" : "delete hole";
     editor.update({ vertex: null });
-    editor.shaping.commitParts(single, parts, label);
+    editor.shaping.reshape([single], label, () => parts);
     return true;
   }
 
