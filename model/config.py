@@ -74,7 +74,7 @@ class TrainConfig:
     output_stride: int = 16  # stride asked of the encoder; families without dilation keep theirs
     encoder_statistics: bool = False  # the encoder's batch statistics move; wants large batches
     decoder: Decoder = "separable"  # kind of its 3x3 convolutions; the paper's are full
-    norm: Norm = "batch"  # after each of them; group: no crop of a batch changes another's answer
+    norm: Norm = "group"  # after each of them; group: no crop of a batch changes another's answer
     decoder_channels: int = 96  # width of the decoder
     low_channels: int = 32  # width of its stride-4 branch
     representation_channels: int = 64  # D of the representation head
@@ -95,6 +95,7 @@ class TrainConfig:
     weight_decay: float = 1e-4
     power: float = 0.9  # of the poly decay over both phases
     first_share: float = 0.5  # share of the steps (or time) that the supervised phase gets
+    first_steps: int = 300  # steps it has at least where the job's length is a time, see `schedule`
     auxiliary: float = 0.0  # weight of the loss of a head on the encoder's last map but one
     ohem: float = 0.0  # labeled pixels whose class has more probability teach nothing; 0 = off
     ohem_kept: int = 100000  # labeled pixels a step that teach in any case
@@ -105,11 +106,14 @@ class TrainConfig:
     jitter: float = 0.0  # strength of the strong view's color jitter; 1 = by up to a half
     grey: float = 0.0  # share of strong views without color
     blur: float = 0.0  # share of strong views that are blurred
-    ema: float = 0.99  # m of the teacher, reached after a warm-up
+    ema: float = 0.99  # largest m of the teacher, reached after a warm-up
+    ema_span: float = 0.1  # share of the phase's steps that m reaches back at most
+    teacher_flip: bool = True  # its answer is the mean over a view and its mirror image
+    soft_targets: bool = True  # its probabilities teach; off: its most probable class
     alpha_0: float = 0.20  # unreliable share when the second phase starts   (Eq. 7)
-    confidence: float = 0.95  # pseudo-labels below it teach nothing; 0 switches it off
+    confidence: float = 0.0  # > 0: a teacher less sure than that teaches nothing
     lambda_u: float = 0.5  # weight of L_u
-    lambda_c: float = 0.1  # weight of L_c
+    lambda_c: float = 0.02  # weight of L_c
     anchors: int = 50  # M, a class and step
     negatives: int = 256  # N, an anchor
     temperature: float = 0.5  # tau
@@ -118,6 +122,7 @@ class TrainConfig:
     quota: int = 1024  # keys a class and step enqueued, half labeled, half unlabeled
     compat: Compat = "paper"  # official: the published code's losses, for comparison
     contrastive: bool = True  # L_c at all
+    contrast_share: float = 0.5  # of a process's labeled crops that L_c looks at, one at least
     negatives_from: NegativesFrom = "unreliable"  # all: the high-entropy filter of the paper is off
     dpa: bool = True  # the unreliable share falls to 0; off: it stays alpha_0
     rank_low: int = 0  # r_l of both kinds of negatives; 0 leaves it to the number of classes
@@ -150,7 +155,12 @@ _PAPER: dict[str, Any] = {
     "labeled_jitter": False,
     "scale_low": 0.5,
     "scale_high": 2.0,
-    "confidence": 0.0,
+    "norm": "batch",
+    "ema_span": 1.0,
+    "teacher_flip": False,
+    "soft_targets": False,
+    "contrast_share": 1.0,
+    "lambda_c": 0.1,
     "normalize_kept": True,
     "lambda_u": 1.0,
     "autocast": "auto",
@@ -278,7 +288,7 @@ def _check_choices(config: TrainConfig) -> None:
 
 
 def _check_contrast(config: TrainConfig) -> None:
-    for name in ("alpha_0", "p_max", "wrong_keys", "ohem"):
+    for name in ("alpha_0", "contrast_share", "p_max", "wrong_keys", "ohem"):
         if getattr(config, name) > 1:
             raise _bad(name, f"{getattr(config, name)} is no share", "give 0 to 1")
     for name in ("anchors", "negatives", "temperature", "bank"):

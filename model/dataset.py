@@ -8,7 +8,7 @@ verified serves both ways.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -196,6 +196,9 @@ class Crops:
         found = {record.id: _animal_boxes(record) for record in images.labeled}
         self.animals = {name: boxes for name, boxes in found.items() if boxes}
         self.with_animals = tuple(r for r in images.labeled if r.id in self.animals)
+        groups = {record.group for record in images.labeled}
+        self.near = tuple(r for r in images.unlabeled if r.group in groups)
+        self.far = tuple(r for r in images.unlabeled if r.group not in groups)
 
     def labeled(self, step: int) -> LabeledBatch:
         """`batch` crops, about `animal_share` of them around an animal."""
@@ -243,9 +246,7 @@ class Crops:
         A training of hours must not end because one picture of thousands was lost meanwhile. A
         labeled one is missed: its labels are work somebody did.
         """
-        pool, size = self.images.unlabeled, self.config.batch_unlabeled
-        for skip in range(len(pool)):
-            record = self._turn(pool, UNLABELED, step, k, size, skip)
+        for record in self._line(step * self.config.batch_unlabeled + k):
             if record.id in self._unreadable:
                 continue
             try:
@@ -255,6 +256,20 @@ class Crops:
             else:
                 return record, pixels, labels
         raise _empty("no unlabeled image can be read any more", "put them back or relink them")
+
+    def _line(self, number: int) -> Iterator[SnapshotImage]:
+        """Unlabeled images for the `number`-th crop, first the one whose turn it is.
+
+        Every other crop is of a group that has labels: there the teacher knows most, and nobody
+        labels one group to have another one done.
+        """
+        pool, others = self.near, self.far
+        if pool and others:
+            number, far = divmod(number, 2)
+            pool, others = (others, pool) if far else (pool, others)
+        for images in (pool, others):
+            for skip in range(len(images)):
+                yield self._turn(images, UNLABELED, number, 0, 1, skip)
 
     def _leave_out(self, record: SnapshotImage, error: DataError) -> None:
         with self._lock:  # two threads may miss the same picture at once

@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -65,7 +66,7 @@ class StepLosses:
     supervised: float
     unsupervised: float = 0.0
     contrastive: float = 0.0
-    reliable: float = 0.0  # share of the valid unlabeled pixels that taught
+    reliable: float = 0.0  # share of the valid unlabeled pixels: H < gamma, or those that taught
 
     def joint(self) -> StepLosses:
         """What all processes together lose: the sum of their shares, without gradient."""
@@ -90,6 +91,14 @@ class Opinion:
     def mapped(self, change: Callable[[Tensor], Tensor]) -> Opinion:
         """The same with both maps changed, e.g. mixed like the pixels."""
         return Opinion(change(self.probability), change(self.representation))
+
+
+class Lesson(NamedTuple):
+    """What the teacher knows about unlabeled crops, not mixed yet; all at full size."""
+
+    label: Tensor  # (B, H, W) int64, 255 where it teaches nothing
+    probability: Tensor  # (B, C, H, W)
+    valid: Tensor  # (B, H, W) bool, False on padding
 
 
 def supervised(learner: Learner, labeled: LabeledBatch) -> StepLosses:
@@ -120,13 +129,17 @@ def _consistency(
     losses = supervised(learner, labeled)
     if learner.teacher.has_statistics:
         measure(learner.teacher, labeled.image)
-    opinion = ask(learner.teacher, unlabeled.weak)
+    opinion = ask(learner.teacher, unlabeled.weak, learner.config.teacher_flip)
     p = upsample(opinion.probability, unlabeled.valid)
-    target = torch.where(unlabeled.valid, pseudo_labels.most_probable(p), IGNORE)
-    target = mix.apply(pseudo_labels.confident(target, p, learner.config.confidence))
+    lesson = Lesson(_everywhere(p, unlabeled.valid), p, unlabeled.valid)
     learner.student.train_with_fixed_statistics()
     logits = learner.student.outputs(mix.apply(unlabeled.strong)).logits
-    return _with_unsupervised(learner, losses, logits, target, mix.apply(unlabeled.valid))
+    return _with_unsupervised(learner, losses, logits, lesson, mix)
+
+
+def _everywhere(p: Tensor, valid: Tensor) -> Tensor:
+    """Pseudo-labels of all valid pixels, 255 elsewhere."""
+    return torch.where(valid, pseudo_labels.most_probable(p), IGNORE)
 
 
 def u2pl(
@@ -141,29 +154,48 @@ def u2pl(
         return _published(learner, labeled, unlabeled, rng)
     config, mix = learner.config, _mix(unlabeled, rng)
     alpha = pseudo_labels.alpha_at(learner.partition_progress, config.alpha_0)
-    sure, unsure = measure(learner.teacher, labeled.image), ask(learner.teacher, unlabeled.weak)
+    seen = _contrasted(learner, len(labeled.image))
+    sure = measure(learner.teacher, labeled.image[:seen])
+    unsure = ask(learner.teacher, unlabeled.weak, config.teacher_flip)
 
     learner.student.train()
-    outputs, z_l = learner.student.outputs_both(labeled.image)
+    outputs, z_l = learner.student.outputs_both(labeled.image, seen)
     loss = supervised_loss(outputs, labeled.label, config)
     losses = StepLosses(loss, float(loss.detach()))
 
-    p = upsample(unsure.probability, unlabeled.valid)
-    parts = pseudo_labels.partition(p, unlabeled.valid, alpha)
-    target = mix.apply(pseudo_labels.confident(parts.label, p, config.confidence))
     learner.student.train_with_fixed_statistics()
     logits, z_u = learner.student.forward_both(mix.apply(unlabeled.strong))
-    losses = _with_unsupervised(learner, losses, logits, target, mix.apply(unlabeled.valid))
+    lesson = _reliable(learner, unsure, unlabeled.valid, alpha)
+    losses = _with_unsupervised(learner, losses, logits, lesson, mix)
 
     if config.contrastive:
         mixed = unsure.mapped(lambda maps: mix.apply(maps, STRIDE))
         parts, first = _partitions(learner, unsure.probability, unlabeled.valid, alpha, mix)
-        label = _at_stride(labeled.label)
+        losses.reliable = _share(parts.label != IGNORE, parts.valid)
+        label = _at_stride(labeled.label[:seen])
         masks = select(config, sure.probability, label, mixed.probability, parts, first)
         student = torch.cat([z_l, z_u])
         teacher = torch.cat([sure.representation, mixed.representation])
-        _with_contrast(learner, losses, student, teacher, masks, len(labeled.image))
+        _with_contrast(learner, losses, student, teacher, masks, seen)
     return losses
+
+
+def _contrasted(learner: Learner, labeled: int) -> int:
+    """How many of the labeled crops L_c looks at: the first ones of this process."""
+    if learner.teacher.has_statistics:  # the teacher measures them on all crops
+        return labeled
+    return max(1, round(learner.config.contrast_share * labeled))
+
+
+def _reliable(learner: Learner, opinion: Opinion, valid: Tensor, alpha: float) -> Lesson:
+    """Hard labels where the teacher is reliable; probabilities everywhere.
+
+    A hard label of an unreliable pixel would be noise (Eq. 6), its probability is its own doubt.
+    """
+    p = upsample(opinion.probability, valid)
+    if learner.config.soft_targets:
+        return Lesson(_everywhere(p, valid), p, valid)
+    return Lesson(pseudo_labels.partition(p, valid, alpha).label, p, valid)
 
 
 def _partitions(
@@ -220,10 +252,18 @@ STEPS: dict[str, Step] = {"mean_teacher": mean_teacher, "cutmix": cutmix, "u2pl"
 
 
 @torch.no_grad()
-def ask(teacher: SegmentationNetwork, images: Tensor) -> Opinion:
-    """p and z of the teacher in eval mode, float32."""
+def ask(teacher: SegmentationNetwork, images: Tensor, flip: bool = False) -> Opinion:
+    """p and z of the teacher in eval mode, float32.
+
+    Args:
+        flip: p is the mean over the images and their mirror images; z is that of the images.
+    """
     teacher.eval()
-    return _opinion(teacher, images)
+    opinion = _opinion(teacher, images)
+    if not flip:
+        return opinion
+    mirrored = _opinion(teacher, images.flip(-1)).probability.flip(-1)
+    return Opinion((opinion.probability + mirrored) / 2, opinion.representation)
 
 
 @torch.no_grad()
@@ -248,22 +288,41 @@ def move_teacher(teacher: torch.nn.Module, student: torch.nn.Module, decay: floa
     average(list(teacher.parameters()), list(student.parameters()), None)
 
 
-def ema_decay(step: int, final: float) -> float:
-    """m of the step-th update (from 0): min(1 - 1/(step + 1), final), a plain mean at first."""
-    return min(1.0 - 1.0 / (step + 1), final)
+def ema_decay(step: int, final: float, length: int = 0, span: float = 1.0) -> float:
+    """m of the step-th update (from 0): min(1 - 1/(step + 1), final), a plain mean at first.
+
+    Args:
+        length: steps of the phase, 0 = not known yet.
+        span: share of them that the average reaches back at most. An average over half of a short
+            phase is still that of the high learning rates when the phase ends.
+    """
+    decay = min(1.0 - 1.0 / (step + 1), final)
+    return min(decay, 1.0 - 1.0 / max(span * length, 1.0)) if length else decay
 
 
 def _with_unsupervised(
-    learner: Learner, losses: StepLosses, logits: Tensor, target: Tensor, valid: Tensor
+    learner: Learner, losses: StepLosses, logits: Tensor, lesson: Lesson, mix: CutMix
 ) -> StepLosses:
     """Add lambda_u L_u, by default the mean over ALL valid pixels (Eq. 3; see `pixel_loss`)."""
-    count = valid.sum()  # of this process, as what is divided by it
-    divisor = None if learner.config.normalize_kept else count
-    l_u = pseudo_labels.pixel_loss(upsample(logits, target), target, divisor)
-    losses.total = losses.total + learner.config.lambda_u * l_u
+    config, p = learner.config, lesson.probability
+    label = mix.apply(pseudo_labels.confident(lesson.label, p, config.confidence))
+    count = mix.apply(lesson.valid).sum()  # of this process, as what is divided by it
+    divisor = None if config.normalize_kept else count
+    full = upsample(logits, label)
+    l_u = (
+        pseudo_labels.soft_pixel_loss(full, mix.apply(p), label, divisor)
+        if config.soft_targets
+        else pseudo_labels.pixel_loss(full, label, divisor)
+    )
+    losses.total = losses.total + config.lambda_u * l_u
     losses.unsupervised = float(l_u.detach())
-    losses.reliable = float((target != IGNORE).sum() / distributed.total(count).clamp(min=1))
+    losses.reliable = _share(label != IGNORE, lesson.valid)
     return losses
+
+
+def _share(part: Tensor, whole: Tensor) -> float:
+    """This process's pixels of `part` over all processes' pixels of `whole`."""
+    return float(part.sum() / distributed.total(whole.sum()).clamp(min=1))
 
 
 def _with_contrast(

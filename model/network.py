@@ -89,11 +89,15 @@ class SegmentationNetwork(nn.Module):
         maps = self._maps(image)
         return self._outputs(maps, self._fused(image, maps))
 
-    def outputs_both(self, image: Tensor) -> tuple[Outputs, Tensor]:
-        """As `outputs`, with representations z (B, D, H/4, W/4), not normalized."""
+    def outputs_both(self, image: Tensor, represented: int | None = None) -> tuple[Outputs, Tensor]:
+        """As `outputs`, with representations z (n, D, H/4, W/4), not normalized.
+
+        Args:
+            represented: n, how many of the images get representations; None = all.
+        """
         maps = self._maps(image)
         features = self._fused(image, maps)
-        return self._outputs(maps, features), self.representation(features)
+        return self._outputs(maps, features), self.representation(features[:represented])
 
     def _outputs(self, maps: list[Tensor], features: Tensor) -> Outputs:
         auxiliary = self.auxiliary(maps[-2]) if self.config.auxiliary else None

@@ -55,8 +55,20 @@ class Pace:
         if len(progress.step_seconds) < schedule.MEASURED:
             return False
         measured = progress.step_seconds[schedule.DISCARDED :]
+        if progress.phase == 0 and not self.config.steps:
+            self._divide(statistics.median(measured))
         progress.lengths[progress.phase] = self._agreed_length(measured)
         return True
+
+    @property
+    def first_share(self) -> float:
+        """Share of the supervised phase: the setting's, until steps have been timed."""
+        return self.progress.first_share or self.config.first_share
+
+    def _divide(self, step_seconds: float) -> None:
+        usable = self.clock.usable(len(self.progress.lengths))
+        share = schedule.first_share(self.config, step_seconds, usable)
+        self.progress.first_share = distributed.agreed(share, self.device)
 
     def refit(self) -> bool:
         """Fit the rest of the phase into its time anew; True when the speed changed that much."""
@@ -101,4 +113,4 @@ class Pace:
 
     def _phase_left(self) -> float:
         phase, count = self.progress.phase, len(self.progress.lengths)
-        return self.clock.phase_end(phase, count, self.config.first_share) - self.elapsed()
+        return self.clock.phase_end(phase, count, self.first_share) - self.elapsed()

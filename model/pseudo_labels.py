@@ -132,3 +132,22 @@ def pixel_loss(logits: Tensor, label: Tensor, count: Tensor | None = None) -> Te
     if count is None:
         count = (label != IGNORE).sum()
     return summed / total(count).clamp(min=1)
+
+
+def soft_pixel_loss(
+    logits: Tensor, probability: Tensor, label: Tensor, count: Tensor | None = None
+) -> Tensor:
+    """`pixel_loss` whose targets are probabilities: -sum_c p(c) log q(c) where label != 255.
+
+    A hard label says of a border pixel no more than of the middle of an animal; what the teacher
+    is unsure of stays unsure here (docs/decisions/0025).
+
+    Args:
+        probability: (B, C, H, W), the teacher's.
+        label: (B, H, W), which pixels teach; as `count` it means the same as in `pixel_loss`.
+    """
+    taught = label != IGNORE
+    nats = -(probability * logits.log_softmax(dim=1)).sum(dim=1)
+    if count is None:
+        count = taught.sum()
+    return torch.where(taught, nats, 0.0).sum() / total(count).clamp(min=1)

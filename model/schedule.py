@@ -14,6 +14,7 @@ DISCARDED = 2  # of them; they decode images and warm caches
 LEAST = MEASURED  # a phase is never shorter
 MISFIT = 1.1  # a phase that would end this much later or earlier gets another length
 SETTLED = 2 / 3  # of a phase; afterwards it is never lengthened, so the rates can reach zero
+MOST_FIRST = 0.85  # share of the time that waiting for unlabeled images may reach
 FINISH_SECONDS = 8.0  # export and writing, on a slow machine
 
 
@@ -33,6 +34,16 @@ def share(phase: int, count: int, step: int, length: int, first_share: float) ->
     """
     begin, end = (0.0, 1.0) if count == 1 else ((0.0, first_share), (first_share, 1.0))[phase]
     return begin + (end - begin) * (min(step / length, 1.0) if length else 0.0)
+
+
+def first_share(config: TrainConfig, step_seconds: float, usable: float) -> float:
+    """Share of the `usable` seconds that the supervised phase gets.
+
+    It is `first_share`, and more where fewer than `first_steps` steps would fit into that: a
+    teacher that has hardly learned the labels yet spoils more than unlabeled images give.
+    """
+    wanted = config.first_steps * step_seconds / max(usable, 1e-6)
+    return max(config.first_share, min(wanted, MOST_FIRST))
 
 
 def phases(config: TrainConfig, unlabeled: bool) -> tuple[str, ...]:
@@ -55,9 +66,13 @@ def semi_cost(config: TrainConfig) -> float:
     """About how many supervised steps one semi-supervised step takes.
 
     Counted in passes over a crop, backward worth two: the student learns labeled and unlabeled
-    crops (3 each), the teacher looks at both (1 each), against 3 for each labeled crop.
+    crops (3 each), the teacher looks at unlabeled ones (1, 2 with their mirror images) and where it
+    has to at labeled ones (1), against 3 for each labeled crop.
     """
-    return 4 * (config.batch + config.batch_unlabeled) / (3 * config.batch)
+    looks = 1.0 if config.norm == "batch" else config.contrast_share * (config.method == "u2pl")
+    labeled = (3 + looks) * config.batch
+    unlabeled = (5 if config.teacher_flip else 4) * config.batch_unlabeled
+    return (labeled + unlabeled) / (3 * config.batch)
 
 
 @dataclass
@@ -76,12 +91,16 @@ class Clock:
 
     def phase_end(self, index: int, count: int, first_share: float) -> float:
         """Seconds since the start of the job at which phase `index` of `count` must end."""
-        finish = FINISH_SECONDS + 0.02 * self.budget
-        judging = (count + self.comparison) * self.validation
-        usable = max(0.0, self.budget - finish - judging)
+        usable = self.usable(count)
         if index == count - 1:
             return usable + (count - 1) * self.validation
         return usable * first_share
+
+    def usable(self, count: int) -> float:
+        """Seconds for the steps of `count` phases."""
+        finish = FINISH_SECONDS + 0.02 * self.budget
+        judging = (count + self.comparison) * self.validation
+        return max(0.0, self.budget - finish - judging)
 
     def rest(self, judgings: int) -> float:
         """Seconds of everything but steps while so many phases are still to be judged."""

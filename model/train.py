@@ -145,7 +145,8 @@ class Training:
             raise NotFiniteError
         self.optimization.step(losses.total)
         if unlabeled is not None:
-            decay = methods.ema_decay(progress.step, self.config.ema)
+            length = progress.lengths[progress.phase]
+            decay = methods.ema_decay(progress.step, self.config.ema, length, self.config.ema_span)
             methods.move_teacher(learner.teacher, learner.student, decay)
         return told
 
@@ -172,7 +173,7 @@ class Training:
         progress, config = self.progress, self.config
         length = progress.lengths[progress.phase]
         share = schedule.share(
-            progress.phase, len(self.names), progress.step, length, config.first_share
+            progress.phase, len(self.names), progress.step, length, self.pace.first_share
         )
         return schedule.poly(share, config.power)
 

@@ -45,6 +45,7 @@ class Progress:
     phase: int = 0  # index into the phases
     step: int = 0  # steps done in the phase
     lengths: list[int] = field(default_factory=list)  # steps of each phase, 0 = not yet fixed
+    first_share: float = 0.0  # of the supervised phase, 0 = not yet fixed
     seconds: float = 0.0  # wall time spent, interruptions not counted
     step_seconds: list[float] = field(default_factory=list)  # of this phase, while it is measured
     judged: list[dict[str, Any]] = field(default_factory=list)  # metrics after each phase

@@ -216,6 +216,22 @@ def test_lost_unlabeled_images_are_passed_over_and_told_once(tmp_path: Path) -> 
         Crops(found, SMALL, MEAN, STD).unlabeled(0)
 
 
+def test_groups_with_labels_get_every_other_unlabeled_crop(tmp_path: Path) -> None:
+    labeled = record(tmp_path, "whole", animals=ANIMAL)
+    near = [record(tmp_path, name, verified=None) for name in "ab"]
+    far = [
+        dataclasses.replace(record(tmp_path, name, verified=None), group="other camera")
+        for name in ("p", "q", "r", "s", "t")
+    ]
+    crops = Crops(pools(snapshot(labeled, *near, *far)), SMALL, MEAN, STD)
+    drawn = [next(crops._line(number)).id for number in range(20)]
+    assert sorted(drawn[::2]) == sorted("ab" * 5)
+    assert sorted(drawn[1::2]) == sorted("pqrst" * 2)
+    assert [image.id for image in crops._line(0)][2:] != []  # where all of a group are lost
+    alone = Crops(pools(snapshot(labeled, *far)), SMALL, MEAN, STD)
+    assert sorted(next(alone._line(number)).id for number in range(5)) == list("pqrst")
+
+
 def test_a_lost_labeled_image_is_missed(tmp_path: Path) -> None:
     images = record(tmp_path, "whole", animals=ANIMAL), record(tmp_path, "a", verified=None)
     crops = Crops(pools(snapshot(*images)), SMALL, MEAN, STD)

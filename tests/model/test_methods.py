@@ -10,13 +10,19 @@ import pytest
 import torch
 
 from model import methods
+from model.augment import CutMix
 from model.config import IGNORE, TrainConfig
 from model.dataset import LabeledBatch, UnlabeledBatch
 from model.methods import Learner
 from model.training_setup import create_learner
 
 CONFIG = TrainConfig(
-    crop=64, decoder_channels=8, representation_channels=4, bank=40, quota=20, confidence=0.0
+    crop=64,
+    decoder_channels=8,
+    representation_channels=4,
+    bank=40,
+    quota=20,
+    norm="batch",
 )
 
 
@@ -97,6 +103,19 @@ def test_labeled_crops_alone_move_the_batch_statistics(
         assert not equal(found[0][k], start[k])
 
 
+def test_the_contrast_may_look_at_some_labeled_crops_alone(
+    labeled: LabeledBatch, unlabeled: UnlabeledBatch
+) -> None:
+    config = dataclasses.replace(CONFIG, norm="group", contrast_share=0.25)
+    learner = create_learner(config, 1, torch.device("cpu"))
+    shapes = []
+    learner.student.representation.register_forward_hook(lambda _, x, y: shapes.append(len(y)))
+    losses = methods.u2pl(learner, labeled, unlabeled, rng())
+    losses.total.backward()
+    assert shapes == [1, 2]  # one labeled, both unlabeled
+    assert losses.contrastive > 0
+
+
 def test_the_representation_head_learns_in_u2pl_alone(
     learner: Learner, labeled: LabeledBatch, unlabeled: UnlabeledBatch
 ) -> None:
@@ -130,24 +149,32 @@ def test_wholly_ignored_labels_give_a_finite_zero(learner: Learner, labeled: Lab
     assert losses.supervised == 0.0
 
 
-def test_the_unsupervised_loss_is_a_mean_over_all_valid_pixels(learner: Learner) -> None:
+def quarter_taught() -> methods.Lesson:
+    """A sure teacher, of whom a quarter of the pixels may learn."""
+    label = torch.full((1, 64, 64), IGNORE)
+    label[:, :16] = 1
+    p = torch.tensor([0.0, 1.0]).view(1, 2, 1, 1).expand(1, 2, 64, 64)
+    return methods.Lesson(label, p, torch.ones(1, 64, 64, dtype=torch.bool))
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_the_unsupervised_loss_is_a_mean_over_all_valid_pixels(
+    learner: Learner, soft: bool
+) -> None:
     """A quarter of the pixels has a pseudo-label, so even logits give a quarter of ln 2."""
-    target = torch.full((1, 64, 64), IGNORE)
-    target[:, :16] = 1
+    learner.config = dataclasses.replace(CONFIG, soft_targets=soft)
     losses = methods.StepLosses(torch.zeros(()), 0.0)
-    valid = torch.ones(1, 64, 64, dtype=torch.bool)
-    methods._with_unsupervised(learner, losses, torch.zeros(1, 2, 16, 16), target, valid)
+    lesson = quarter_taught()
+    methods._with_unsupervised(learner, losses, torch.zeros(1, 2, 16, 16), lesson, CutMix(()))
     assert losses.unsupervised == pytest.approx(math.log(2) / 4, rel=1e-5)
     assert losses.reliable == pytest.approx(0.25)
 
 
 def test_normalizing_by_kept_pixels_is_a_setting(learner: Learner) -> None:
-    target = torch.full((1, 64, 64), IGNORE)
-    target[:, :16] = 1
     learner.config = dataclasses.replace(CONFIG, normalize_kept=True)
     losses = methods.StepLosses(torch.zeros(()), 0.0)
-    valid = torch.ones(1, 64, 64, dtype=torch.bool)
-    methods._with_unsupervised(learner, losses, torch.zeros(1, 2, 16, 16), target, valid)
+    lesson = quarter_taught()
+    methods._with_unsupervised(learner, losses, torch.zeros(1, 2, 16, 16), lesson, CutMix(()))
     assert losses.unsupervised == pytest.approx(math.log(2), rel=1e-5)
     assert losses.reliable == pytest.approx(0.25)
 
@@ -249,3 +276,46 @@ def test_the_teacher_follows_weights_and_keeps_its_statistics() -> None:
 def test_the_first_update_copies_and_later_ones_average() -> None:
     decays = [methods.ema_decay(step, 0.99) for step in (0, 1, 3, 10_000)]
     assert decays == pytest.approx([0.0, 0.5, 0.75, 0.99])
+
+
+def test_the_average_never_reaches_back_over_more_than_its_span() -> None:
+    assert methods.ema_decay(150, 0.99, length=200, span=0.1) == pytest.approx(0.95)
+    assert methods.ema_decay(9_000, 0.99, length=10_000, span=0.1) == pytest.approx(0.99)
+    assert methods.ema_decay(3, 0.99, length=200, span=0.1) == pytest.approx(0.75)
+    assert methods.ema_decay(3, 0.99, length=5, span=0.1) == 0.0  # the student itself
+
+
+def test_a_flipped_opinion_does_not_know_left_from_right(
+    learner: Learner, unlabeled: UnlabeledBatch
+) -> None:
+    seen = methods.ask(learner.teacher, unlabeled.weak, flip=True)
+    mirrored = methods.ask(learner.teacher, unlabeled.weak.flip(-1), flip=True)
+    torch.testing.assert_close(seen.probability, mirrored.probability.flip(-1))
+    alone = methods.ask(learner.teacher, unlabeled.weak)
+    assert not torch.allclose(alone.probability, seen.probability, atol=1e-5)
+    assert torch.equal(alone.representation, seen.representation)
+
+
+@pytest.mark.parametrize("name", ["cutmix", "u2pl"])
+def test_soft_targets_leave_a_student_that_agrees_alone(
+    name: str, learner: Learner, labeled: LabeledBatch, unlabeled: UnlabeledBatch
+) -> None:
+    """Hard labels go on pulling until every pixel is sure; the teacher's doubts do not."""
+    pull = {}
+    for soft in (False, True):
+        settings = {"soft_targets": soft, "teacher_flip": False, "contrastive": False}
+        learner.config = dataclasses.replace(CONFIG, **settings)
+        weak = UnlabeledBatch(unlabeled.weak, unlabeled.weak, unlabeled.valid)
+        for module in learner.student.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        nothing = LabeledBatch(labeled.image, torch.full_like(labeled.label, IGNORE))
+        learner.student.zero_grad()
+        start = {key: value.clone() for key, value in learner.student.state_dict().items()}
+        learner.teacher.load_state_dict(start)
+        losses = methods.STEPS[name](learner, nothing, weak, np.random.default_rng(3))
+        losses.total.backward()
+        learner.student.load_state_dict(start)
+        gradients = [p.grad.norm() for p in learner.student.parameters() if p.grad is not None]
+        pull[soft] = float(torch.stack(gradients).norm())
+    assert pull[True] < 0.2 * pull[False]

@@ -46,7 +46,7 @@ def test_in_the_first_phase_the_second_one_counts_with_its_dearer_steps() -> Non
     clock = fixed(step=5)
     clock.recent = [1.0, 1.0, 9.0]  # the median counts
     # 15 more supervised steps, then 20 that also ask the teacher and learn unlabeled crops:
-    # 3 * 4 + 3 * 2 + 4 + 2 passes instead of 3 * 4
+    # 3 * (4 + 2) passes of the student, 2 + 2 * 2 of the teacher instead of 3 * 4
     assert clock.eta() == pytest.approx(15 + 20 * 2.0 + schedule.FINISH_SECONDS)
 
 
@@ -82,7 +82,7 @@ def test_the_length_is_fixed_once_and_without_the_first_steps(
         clock.progress.step = k + 1
         news.append(clock.count(second))
     assert news == [False] * (len(seconds) - 1) + [True]
-    end = clock.clock.phase_end(0, 2, clock.config.first_share)
+    end = clock.clock.phase_end(0, 2, clock.first_share)
     assert clock.progress.lengths == [len(seconds) + int(end), 0]
     assert not clock.count(1.0)
 
@@ -91,7 +91,7 @@ def test_a_slower_machine_gets_fewer_steps_and_an_even_one_as_many(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = timed(monkeypatch, elapsed=0.0)
-    end = clock.clock.phase_end(0, 2, clock.config.first_share)
+    end = clock.clock.phase_end(0, 2, clock.first_share)
     clock.progress.lengths[0] = int(end)
     clock.recent = [1.0] * pace.RECENT
     assert not clock.refit()

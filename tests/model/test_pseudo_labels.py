@@ -138,3 +138,33 @@ def test_pixel_loss_is_cross_entropy_over_labeled_pixels() -> None:
     label[0, 0] = IGNORE
     expected = F.cross_entropy(logits, label, ignore_index=IGNORE)
     torch.testing.assert_close(pseudo_labels.pixel_loss(logits, label), expected)
+
+
+def test_soft_loss_of_certain_targets_is_the_hard_one() -> None:
+    torch.manual_seed(2)
+    logits, label = torch.randn(2, 3, 4, 4), torch.randint(3, (2, 4, 4))
+    p = F.one_hot(label, 3).permute(0, 3, 1, 2).float()
+    label[0, 0] = IGNORE
+    for count in (None, torch.tensor(100)):
+        soft = pseudo_labels.soft_pixel_loss(logits, p, label, count)
+        torch.testing.assert_close(soft, pseudo_labels.pixel_loss(logits, label, count))
+
+
+def test_soft_loss_pulls_at_no_pixel_where_both_agree() -> None:
+    torch.manual_seed(3)
+    logits = torch.randn(2, 3, 4, 4, requires_grad=True)
+    p = logits.detach().softmax(dim=1)
+    label = torch.zeros(2, 4, 4, dtype=torch.long)
+    pseudo_labels.soft_pixel_loss(logits, p, label).backward()
+    assert logits.grad is not None
+    assert logits.grad.abs().max() < 1e-7
+
+
+def test_soft_loss_of_nothing_is_a_finite_zero() -> None:
+    logits = torch.full((1, 2, 2, 2), 200.0, requires_grad=True)
+    label = torch.full((1, 2, 2), IGNORE)
+    loss = pseudo_labels.soft_pixel_loss(logits, logits.detach().softmax(1), label)
+    loss.backward()
+    assert float(loss) == 0.0
+    assert logits.grad is not None
+    assert torch.isfinite(logits.grad).all()

@@ -90,3 +90,13 @@ def test_length_uses_the_median_and_counts_what_is_done() -> None:
 )
 def test_misfits(done: int, needed: float, left: float, expected: bool) -> None:
     assert schedule.misfits(done, 100, needed, left) is expected
+
+
+def test_short_jobs_learn_the_labels_first() -> None:
+    config = TrainConfig(first_share=0.5, first_steps=300)
+    assert schedule.first_share(config, step_seconds=0.5, usable=800.0) == 0.5  # 800 steps fit
+    assert schedule.first_share(config, step_seconds=0.5, usable=200.0) == 0.75
+    assert schedule.first_share(config, step_seconds=1.0, usable=170.0) == schedule.MOST_FIRST
+    assert schedule.first_share(config, step_seconds=1.0, usable=0.0) == schedule.MOST_FIRST
+    late = TrainConfig(first_share=0.9, first_steps=300)
+    assert schedule.first_share(late, step_seconds=1.0, usable=170.0) == 0.9
