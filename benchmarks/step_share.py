@@ -88,19 +88,23 @@ def bare_step(training: Training, batch: Batch) -> float:
     learner, (labeled, unlabeled) = training.learner, batch
     student, teacher = learner.student, learner.teacher
     both = training.config.method == "u2pl"
+    seen = methods._contrasted(learner, len(labeled.image))
     began = time.perf_counter()
     student.train()
     if both:
-        outputs, z = student.outputs_both(labeled.image)
+        outputs, z = student.outputs_both(labeled.image, seen)
         answers = [outputs.logits, z]
     else:
         answers = [student.outputs(labeled.image).logits]
     if unlabeled is not None:
         with torch.no_grad():
-            teacher.eval_with_moving_statistics()
-            teacher.forward_both(labeled.image)
+            if both or teacher.has_statistics:
+                teacher.eval_with_moving_statistics()
+                teacher.forward_both(labeled.image[:seen])
             teacher.eval()
             teacher.forward_both(unlabeled.weak)
+            if training.config.teacher_flip:
+                teacher.forward_both(unlabeled.weak)
         student.train_with_fixed_statistics()
         if both:
             answers += student.forward_both(unlabeled.strong)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+import cv2
 import torch
 
 from model.dataset import LabeledBatch, UnlabeledBatch
@@ -27,6 +28,7 @@ def ahead(
     An error of `make` is raised where its item is due. Closing the iterator waits for the items
     being made and drops those that nobody began.
     """
+    cv2.setNumThreads(1)  # these threads are enough; OpenCV's own take cores from the network
     pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="batches")
     try:
         waiting: deque[Future[T]] = deque(pool.submit(make, first + k) for k in range(depth))
