@@ -53,7 +53,7 @@ def material(data: Path, name: str, seed: int) -> Material:
 def _cattle(folder: str, labels: int, more: str = "") -> Callable[[Path, int], Material]:
     def draw(data: Path, seed: int) -> Material:
         blocks = json.loads((data / "blocks.json").read_text())[folder]
-        records = _coco(data / folder)
+        records = coco_images(data / folder)
         names = np.random.default_rng(seed).permutation(blocks["pool"])
         labeled, rest = ([records[str(n)] for n in part] for part in np.split(names, [labels]))
         others = _photos(data / more / "images") if more else []
@@ -68,7 +68,7 @@ def _cattle(folder: str, labels: int, more: str = "") -> Callable[[Path, int], M
     return draw
 
 
-def _coco(folder: Path) -> dict[str, SnapshotImage]:
+def coco_images(folder: Path) -> dict[str, SnapshotImage]:
     """Every image of a COCO folder, its animals as one category, by file name."""
     document = json.loads((folder / "annotations.json").read_text())
     animals: dict[int, list[dict[str, Any]]] = {}

@@ -1,14 +1,21 @@
-"""The contact band: one category told to the network as background, body and band.
+"""What labels teach beside classes: the contact band, and the middle of every animal.
 
-Where two animals touch, a map of "animal or not" shows one blob. With a band along every animal's
-outline as a class of its own, the two bodies stay apart in what the network has to learn. Only the
-training sees it: the decoded answer is p(animal) = p(body) + p(band), so that predictions, exports,
-measures and the uncertainty map know one category.
+*The contact band* tells one category to the network as background, body and band. Where two animals
+touch, a map of "animal or not" shows one blob. With a band along every animal's outline as a class
+of its own, the two bodies stay apart in what the network has to learn. Only the training sees it:
+the decoded answer is p(animal) = p(body) + p(band), so that predictions, exports, measures and the
+uncertainty map know one category.
+
+*Animal targets* are what the instance heads learn, after Panoptic-DeepLab (arXiv 1911.10194): a
+heat-map with a hill at the middle of every animal, from each cell the way to the middle of its
+animal, and where animals touch. Lengths are relative to the animals, whose sizes differ by fifty
+times in one project.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -24,7 +31,13 @@ BODY, BAND = 1, 2  # 0 is the background
 # shows its image at half the size.
 RADIUS = 8.0
 
+STRIDE = 4  # pixels a cell of the instance heads
+UNKNOWN = 65535  # id of ground nobody vouches for
+HILL = 0.1  # sigma of a hill of the heat-map, in square roots of its animal's area; a cell at least
+
 Ids = NDArray[np.uint16]  # (h, w): 0 = no animal, k = the k-th one
+Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 Labels = NDArray[np.uint8]
 
 
@@ -73,3 +86,81 @@ def decode_labels(labels: Labels, encoding: Encoding) -> Labels:
 def decode_logits(logits: Tensor) -> Tensor:
     """(B, 3, h, w) -> (B, 2, h, w) whose softmax is p(background), p(body) + p(band)."""
     return torch.cat([logits[:, :1], logits[:, BODY:].logsumexp(dim=1, keepdim=True)], dim=1)
+
+
+class AnimalTargets(NamedTuple):
+    """What the instance heads learn of one crop, at stride 4; a batch has an axis in front."""
+
+    center: Floats  # (h, w) in [0, 1], about 1 in the middle of each animal
+    offset: Floats  # (2, h, w): x and y from the middle of a cell to that of its animal, pixels
+    size: Floats  # (h, w): square root of its animal's area, pixels; 0 = no whole animal here
+    contact: Floats  # (h, w): 1 = beside a cell of another animal, else 0
+
+
+def animal_targets(ids: Ids) -> AnimalTargets:
+    """Targets of a map of animals (H, W) at training size; sides are multiples of the stride.
+
+    The middle is that of the pixels that the map shows: an animal that its border cuts is taken for
+    what is left of it, as when predicting. One that reaches unknown ground has no known middle and
+    teaches neither hill nor offset.
+    """
+    at = np.s_[STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE]
+    known = np.where(ids == UNKNOWN, 0, ids)
+    area, middle = _middles(known)
+    whole = area > 0
+    whole[0] = False
+    whole[_reaching_unknown(ids)] = False
+    cell = known[at]
+    h, w = cell.shape
+    y, x = ((np.arange(n, dtype=np.float32) + 0.5) * STRIDE for n in (h, w))
+    side = np.sqrt(area, dtype=np.float32) * whole
+    taught = side[cell] > 0
+    offset = np.stack([middle[0][cell] - x, middle[1][cell] - y[:, None]]) * taught
+    return AnimalTargets(
+        center=_hills(x, y, middle[:, whole], side[whole]),
+        offset=offset.astype(np.float32),
+        size=side[cell],
+        contact=_contact(cell).astype(np.float32),
+    )
+
+
+def _middles(ids: Ids) -> tuple[NDArray[np.int64], Floats]:
+    """Area (n,) and centroid (2, n) as x, y of every id up to the largest, in pixels."""
+    h, w = ids.shape
+    flat = ids.ravel()
+    area = np.bincount(flat)
+    x = np.bincount(flat, np.tile(np.arange(w) + 0.5, h))
+    y = np.bincount(flat, np.repeat(np.arange(h) + 0.5, w))
+    return area, (np.stack([x, y]) / np.maximum(area, 1)).astype(np.float32)
+
+
+def _reaching_unknown(ids: Ids) -> NDArray[np.int64]:
+    """Animals beside unknown ground, by number."""
+    unknown = ids == UNKNOWN
+    if not unknown.any():
+        return np.zeros(0, np.int64)
+    beside = cv2.dilate(unknown.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    return np.unique(ids[beside & ~unknown]).astype(np.int64)
+
+
+def _hills(x: Floats, y: Floats, middle: Floats, side: Floats) -> Floats:
+    """The highest hill at each cell, (h, w)."""
+    heat = np.zeros((y.size, x.size), np.float32)
+    for (mx, my), sigma in zip(middle.T, np.maximum(HILL * side, STRIDE), strict=True):
+        reach = 3 * sigma
+        rows, columns = (
+            slice(*np.searchsorted(axis, (m - reach, m + reach))) for axis, m in ((y, my), (x, mx))
+        )
+        dx, dy = (x[columns] - mx) / sigma, (y[rows] - my) / sigma
+        hill = np.exp(-0.5 * dy * dy)[:, None] * np.exp(-0.5 * dx * dx)
+        heat[rows, columns] = np.maximum(heat[rows, columns], hill)
+    return heat
+
+
+def _contact(cell: NDArray[np.integer]) -> Mask:
+    """Cells of an animal that have a cell of another one among their eight neighbors."""
+    own = cell.astype(np.float32)
+    kernel = np.ones((3, 3), np.uint8)
+    highest = cv2.dilate(own, kernel)
+    lowest = cv2.erode(np.where(own > 0, own, np.float32(UNKNOWN)), kernel)
+    return np.asarray((own > 0) & ((highest > own) | (lowest < own)), np.bool_)

@@ -1,4 +1,4 @@
-"""The contact band: what is encoded, and that decoding gives the animals back."""
+"""The contact band, and what instance heads learn: what labels become, and back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from model.targets import (
     BAND,
     BODY,
     RADIUS,
+    UNKNOWN,
     animal_ids,
+    animal_targets,
     contact_band,
     decode_labels,
     decode_logits,
@@ -104,3 +106,48 @@ def test_decoded_logits_give_the_sum_of_body_and_band() -> None:
     p, decoded = logits.softmax(dim=1), decode_logits(logits).softmax(dim=1)
     torch.testing.assert_close(decoded[:, 0], p[:, 0])
     torch.testing.assert_close(decoded[:, 1], p[:, 1] + p[:, 2])
+
+
+def test_targets_point_to_the_middle_of_each_animal() -> None:
+    ids = np.zeros((64, 96), np.uint16)
+    ids[8:40, 16:64], ids[44:60, 70:86] = 1, 2
+    found = animal_targets(ids)
+    assert found.center.shape == found.size.shape == found.contact.shape == (16, 24)
+    x, y = (np.arange(24) + 0.5) * 4, (np.arange(16) + 0.5) * 4
+    for number, (cx, cy) in ((1, (40, 24)), (2, (78, 52))):
+        own = ids[2::4, 2::4] == number
+        np.testing.assert_allclose((found.offset[0] + x)[own], cx, atol=1e-4)
+        np.testing.assert_allclose((found.offset[1] + y[:, None])[own], cy, atol=1e-4)
+        np.testing.assert_allclose(found.size[own], np.sqrt((ids == number).sum()), rtol=1e-6)
+        assert found.center[cy // 4, cx // 4] > 0.75
+    outside = ids[2::4, 2::4] == 0
+    assert not found.offset[:, outside].any()
+    assert not found.size[outside].any()
+    assert found.center[0, 23] == 0
+
+
+def test_hills_grow_with_their_animals() -> None:
+    ids = np.zeros((320, 640), np.uint16)
+    ids[:300, :300], ids[10:26, 600:616] = 1, 2
+    center = animal_targets(ids).center
+    large, small = (center[:, :80] > 0.5).sum(), (center[:, 140:] > 0.5).sum()
+    assert large > 20 * small > 0
+
+
+def test_an_animal_that_reaches_unknown_ground_has_no_middle() -> None:
+    ids = np.zeros((64, 96), np.uint16)
+    ids[8:40, 8:40], ids[8:40, 60:80] = 1, 2
+    ids[:, 80:] = UNKNOWN
+    found = animal_targets(ids)
+    assert found.size[6, 4] > 0
+    assert not found.size[:, 12:].any()
+    assert not found.offset[:, :, 12:].any()
+    assert found.center[:, 13:].max() < 0.05
+
+
+def test_contact_is_beside_another_animal_on_both_sides() -> None:
+    found = animal_targets(np.pad(two_touching(), ((0, 0), (0, 0))))
+    assert found.contact[6, 14] == found.contact[6, 15] == 1
+    assert not found.contact[6, :14].any()
+    assert not found.contact[6, 16:].any()
+    assert not animal_targets(np.zeros((32, 32), np.uint16)).contact.any()
