@@ -38,21 +38,34 @@ class Window:
 
 def weak_view(image: Image, labels: Labels, window: Window, crop: int) -> tuple[Image, Labels]:
     """The crop (crop, crop, 3) and its labels (crop, crop), zoomed and maybe mirrored."""
-    step = -1.0 / window.zoom if window.flip else 1.0 / window.zoom
-    start = window.x + (crop / window.zoom if window.flip else 0.0)
-    # warpAffine speaks in pixel centers; the half-pixel terms turn corners into centers.
-    matrix = np.array(
-        [
-            [step, 0.0, start + 0.5 * step - 0.5],
-            [0.0, 1.0 / window.zoom, window.y + 0.5 / window.zoom - 0.5],
-        ]
-    )
+    matrix = _to_image(window, crop)
     flags, size = cv2.WARP_INVERSE_MAP, (crop, crop)
     pixels = cv2.warpAffine(image, matrix, size, flags=flags | cv2.INTER_LINEAR, borderValue=GREY)
     truth = cv2.warpAffine(
         labels, matrix, size, flags=flags | cv2.INTER_NEAREST, borderValue=(IGNORE,)
     )
     return np.asarray(pixels, np.uint8), np.asarray(truth, np.uint8)
+
+
+def weak_numbers(numbers: NDArray[np.uint16], window: Window, crop: int) -> NDArray[np.uint16]:
+    """A map of numbers (h, w) seen through the window of `weak_view`, 0 outside of the image."""
+    flags, size = cv2.WARP_INVERSE_MAP | cv2.INTER_NEAREST, (crop, crop)
+    return np.asarray(
+        cv2.warpAffine(numbers, _to_image(window, crop), size, flags=flags), np.uint16
+    )
+
+
+def _to_image(window: Window, crop: int) -> NDArray[np.float64]:
+    """(2, 3): from the crop's pixels to the image's, as OpenCV counts them."""
+    step = -1.0 / window.zoom if window.flip else 1.0 / window.zoom
+    start = window.x + (crop / window.zoom if window.flip else 0.0)
+    # warpAffine speaks in pixel centers; the half-pixel terms turn corners into centers.
+    return np.array(
+        [
+            [step, 0.0, start + 0.5 * step - 0.5],
+            [0.0, 1.0 / window.zoom, window.y + 0.5 / window.zoom - 0.5],
+        ]
+    )
 
 
 def strong_view(

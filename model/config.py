@@ -42,6 +42,8 @@ class NetworkConfig:
     auxiliary: bool = False  # a second segmentation head on the encoder's last map but one
     encoder_statistics: bool = False  # the encoder's batch statistics move in training, too
     encoding: Encoding = "classes"  # contact_band: background, body, band (model/targets.py)
+    instances: bool = False  # a head that tells animals apart (model/targets.py)
+    animal_size: float = 64.0  # unit of its offsets: pixels at training size
 
     @property
     def categories(self) -> int:
@@ -79,6 +81,7 @@ class TrainConfig:
     low_channels: int = 32  # width of its stride-4 branch
     representation_channels: int = 64  # D of the representation head
     encoding: Encoding = "classes"  # contact_band: one category as background, body and band
+    instances: bool = False  # a head that tells animals apart by votes for their middle
     aspp: tuple[int, ...] = ()  # dilations; () derives them from crop and stride
     max_side: int = 1024  # images are scaled down to this long side, here and when predicting
     crop: int = 256  # side of the training crops, a multiple of 32
@@ -114,6 +117,7 @@ class TrainConfig:
     confidence: float = 0.0  # > 0: a teacher less sure than that teaches nothing
     lambda_u: float = 0.5  # weight of L_u
     lambda_c: float = 0.02  # weight of L_c
+    lambda_i: float = 0.1  # weight of what the instance head loses
     anchors: int = 50  # M, a class and step
     negatives: int = 256  # N, an anchor
     temperature: float = 0.5  # tau

@@ -8,7 +8,7 @@ verified serves both ways.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -25,10 +25,20 @@ from data_io.errors import DataError
 from data_io.geometry import mask_of_rle
 from data_io.images import read
 from data_io.snapshot import VOID, Snapshot, SnapshotImage
-from model.augment import Image, Labels, Window, light_jitter, strong_view, to_tensor, weak_view
+from model.augment import (
+    Image,
+    Labels,
+    Window,
+    light_jitter,
+    strong_view,
+    to_tensor,
+    weak_numbers,
+    weak_view,
+)
 from model.config import IGNORE, Encoding, TrainConfig
 from model.distributed import own
-from model.targets import animal_ids, contact_band
+from model.instance_losses import AnimalLabels
+from model.targets import UNKNOWN, Ids, animal_ids, animal_targets, contact_band
 
 LABELED, UNLABELED = 0, 1  # streams of random numbers
 
@@ -39,6 +49,7 @@ class LabeledBatch:
 
     image: Tensor
     label: Tensor
+    animals: AnimalLabels | None = None  # for an instance head, at stride 4
 
 
 @dataclass(frozen=True)
@@ -89,7 +100,7 @@ class Frames:
         self.max_side, self.encoding = max_side, encoding
         self.limit = limit_mb << 20
         self.size = 0
-        self._kept: OrderedDict[str, tuple[Image, Labels]] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[NDArray[Any], ...]] = OrderedDict()
         self._lock = Lock()
 
     def get(self, record: SnapshotImage) -> tuple[Image, Labels]:
@@ -98,14 +109,26 @@ class Frames:
         Raises:
             DataError: as `load_frame`.
         """
+        pixels, labels = self._cached(
+            record.id, lambda: load_frame(record, self.max_side, self.encoding)
+        )
+        return pixels, labels
+
+    def animals(self, record: SnapshotImage) -> Ids:
+        """Which animal each pixel of `get` shows, `UNKNOWN` where nobody vouches."""
+        return self._cached(f"{record.id}/animals", lambda: (load_ids(record, self.max_side),))[0]
+
+    def _cached(
+        self, key: str, load: Callable[[], tuple[NDArray[Any], ...]]
+    ) -> tuple[NDArray[Any], ...]:
         with self._lock:
-            if record.id in self._kept:
-                self._kept.move_to_end(record.id)
-                return self._kept[record.id]
-        frame = load_frame(record, self.max_side, self.encoding)
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        frame = load()
         with self._lock:
-            if record.id not in self._kept:
-                self._kept[record.id] = frame
+            if key not in self._kept:
+                self._kept[key] = frame
                 self.size += _bytes(frame)
             while self.size > self.limit and len(self._kept) > 1:
                 self.size -= _bytes(self._kept.popitem(last=False)[1])
@@ -124,16 +147,28 @@ def load_frame(
     if pixels.shape[:2] != (record.height, record.width):
         raise DataError(record.path, "the image changed its size", "import it again")
     _check_bytes(record)
-    scale = min(1.0, max_side / max(record.height, record.width))
-    size = (max(1, round(record.width * scale)), max(1, round(record.height * scale)))
-    if scale < 1.0:
+    size = _training_size(record, max_side)
+    if size != (record.width, record.height):
         pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
     labels = np.asarray(_scaled(label_map(record), size), np.uint8)
     if encoding == "contact_band":
-        animals = [rle for index, rle in record.labels if index != VOID]
-        ids = _scaled(animal_ids(animals, record.height, record.width), size)
-        labels = np.where(labels == IGNORE, labels, contact_band(ids))
+        ids = load_ids(record, max_side)
+        labels = np.where(labels == IGNORE, labels, contact_band(np.where(ids == UNKNOWN, 0, ids)))
     return pixels, labels
+
+
+def load_ids(record: SnapshotImage, max_side: int) -> Ids:
+    """Which animal each pixel shows at training size, `UNKNOWN` where nobody vouches."""
+    animals = [rle for index, rle in record.labels if index != VOID]
+    ids = animal_ids(animals, record.height, record.width)
+    ids[label_map(record) == IGNORE] = UNKNOWN
+    return np.asarray(_scaled(ids, _training_size(record, max_side)), np.uint16)
+
+
+def _training_size(record: SnapshotImage, max_side: int) -> tuple[int, int]:
+    """Width and height."""
+    scale = min(1.0, max_side / max(record.height, record.width))
+    return max(1, round(record.width * scale)), max(1, round(record.height * scale))
 
 
 def _scaled(numbers: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
@@ -166,7 +201,7 @@ def label_map(record: SnapshotImage) -> Labels:
     return labels
 
 
-def _bytes(frame: tuple[Image, Labels]) -> int:
+def _bytes(frame: tuple[NDArray[Any], ...]) -> int:
     return sum(array.nbytes for array in frame)
 
 
@@ -196,13 +231,27 @@ class Crops:
         found = {record.id: _animal_boxes(record) for record in images.labeled}
         self.animals = {name: boxes for name, boxes in found.items() if boxes}
         self.with_animals = tuple(r for r in images.labeled if r.id in self.animals)
+        self.animal_size = self._usual_size(found)
         groups = {record.group for record in images.labeled}
         self.near = tuple(r for r in images.unlabeled if r.group in groups)
         self.far = tuple(r for r in images.unlabeled if r.group not in groups)
 
+    def _usual_size(self, found: dict[str, Boxes]) -> float:
+        """Median square root of an animal's box area, pixels at training size, rounded."""
+        sides = [
+            np.sqrt(boxes[:, 2] * boxes[:, 3]) * self._scale(record)
+            for record in self.images.labeled
+            for boxes in found[record.id].values()
+        ]
+        return max(1.0, float(np.round(np.median(np.concatenate(sides))))) if sides else 64.0
+
+    def _scale(self, record: SnapshotImage) -> float:
+        """Pixels at training size an image pixel."""
+        return min(1.0, self.config.max_side / max(record.height, record.width))
+
     def labeled(self, step: int) -> LabeledBatch:
         """`batch` crops, about `animal_share` of them around an animal."""
-        images, labels = [], []
+        images, labels, animals = [], [], []
         for k in own(range(self.config.batch)):
             rng = np.random.default_rng((self.config.seed, LABELED, step, k))
             if rng.random() < self.config.animal_share:
@@ -211,11 +260,17 @@ class Crops:
             else:
                 record = self._turn(self.images.labeled, LABELED, step, k, self.config.batch)
                 area = _verified_box(record)
-            pixels, truth = self._crop(record, area, rng)
+            window = self._window(record, area, rng)
+            pixels, truth = weak_view(*self.frames.get(record), window, self.config.crop)
             images.append(light_jitter(pixels, rng) if self.config.labeled_jitter else pixels)
             labels.append(truth)
+            if self.config.instances:
+                ids = weak_numbers(self.frames.animals(record), window, self.config.crop)
+                animals.append(animal_targets(ids))
         label = from_numpy(np.stack(labels).astype(np.int64))
-        return LabeledBatch(to_tensor(images, self.mean, self.std), label)
+        together = [from_numpy(np.stack(part)) for part in zip(*animals, strict=True)]
+        known = AnimalLabels(*together) if animals else None
+        return LabeledBatch(to_tensor(images, self.mean, self.std), label, known)
 
     def unlabeled(self, step: int) -> UnlabeledBatch:
         """`batch_unlabeled` crops in two views.
@@ -294,18 +349,12 @@ class Crops:
         order = np.random.default_rng((self.config.seed, 2 + stream, turn)).permutation(len(pool))
         return pool[int(order[(place + skip) % len(pool)])]
 
-    def _crop(
-        self, record: SnapshotImage, area: Sequence[float], rng: np.random.Generator
-    ) -> tuple[Image, Labels]:
-        pixels, labels = self.frames.get(record)
-        return weak_view(pixels, labels, self._window(record, area, rng), self.config.crop)
-
     def _window(
         self, record: SnapshotImage, area: Sequence[float], rng: np.random.Generator
     ) -> Window:
         """A window that shows a random point of `area` (x, y, w, h in original pixels)."""
         config = self.config
-        scale = min(1.0, config.max_side / max(record.height, record.width))
+        scale = self._scale(record)
         zoom = float(np.exp(rng.uniform(np.log(config.scale_low), np.log(config.scale_high))))
         side = config.crop / zoom
         corner = []

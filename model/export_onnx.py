@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from model.network import MULTIPLE, SegmentationNetwork
 
@@ -17,26 +18,38 @@ def export(network: SegmentationNetwork, path: Path) -> None:
     """Write the segmentation route h, f of a network; the representation head stays behind.
 
     Input ``image`` (1, 3, H, W) float32 normalized, H and W any multiples of 32; output ``logits``
-    (1, C, H/4, W/4) float32.
+    (1, C, H/4, W/4) float32, and ``animals`` (1, 4, H/4, W/4) where there is an instance head.
     """
     plain = copy.deepcopy(network).to("cpu").float().eval()
     plain = plain.to(memory_format=torch.contiguous_format)
+    names = ["logits", "animals"] if network.config.instances else ["logits"]
     buffer = io.BytesIO()
     image = torch.zeros(1, 3, 4 * MULTIPLE, 6 * MULTIPLE)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about tracing sizes that are constant by contract
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         torch.onnx.export(
-            plain,
+            _Proposal(plain),
             (image,),
             buffer,  # type: ignore[arg-type]
             input_names=["image"],
-            output_names=["logits"],
+            output_names=names,
             dynamic_axes={
                 "image": {2: "height", 3: "width"},
-                "logits": {2: "height_4", 3: "width_4"},
+                **{name: {2: "height_4", 3: "width_4"} for name in names},
             },
             opset_version=17,
             dynamo=False,
         )
     path.write_bytes(buffer.getvalue())  # by hand: a full disk must be an OSError
+
+
+class _Proposal(torch.nn.Module):
+    """`SegmentationNetwork.proposal` as a module, which is what the exporter traces."""
+
+    def __init__(self, network: SegmentationNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        return self.network.proposal(image)

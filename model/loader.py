@@ -9,8 +9,10 @@ from typing import TypeVar
 
 import cv2
 import torch
+from torch import Tensor
 
 from model.dataset import LabeledBatch, UnlabeledBatch
+from model.instance_losses import AnimalLabels
 
 T = TypeVar("T")
 Batch = tuple[LabeledBatch, UnlabeledBatch | None]
@@ -41,12 +43,18 @@ def ahead(
         pool.shutdown(cancel_futures=True)
 
 
+def changed(batch: LabeledBatch, change: Callable[[Tensor], Tensor]) -> LabeledBatch:
+    """The batch with every tensor changed."""
+    animals = batch.animals and AnimalLabels(*map(change, batch.animals))
+    return LabeledBatch(change(batch.image), change(batch.label), animals)
+
+
 def pinned(batch: Batch, device: torch.device) -> Batch:
     """The batch in memory that a CUDA device reads while the CPU goes on; else as it is."""
     if device.type != "cuda":
         return batch
     labeled, more = batch
-    labeled = LabeledBatch(labeled.image.pin_memory(), labeled.label.pin_memory())
+    labeled = changed(labeled, lambda part: part.pin_memory())
     if more is None:
         return labeled, None
     parts = (part.pin_memory() for part in (more.weak, more.strong, more.valid))
@@ -56,9 +64,7 @@ def pinned(batch: Batch, device: torch.device) -> Batch:
 def moved(batch: Batch, device: torch.device) -> Batch:
     """The batch on a device; from pinned memory without waiting for the copy."""
     labeled, more = batch
-    labeled = LabeledBatch(
-        labeled.image.to(device, non_blocking=True), labeled.label.to(device, non_blocking=True)
-    )
+    labeled = changed(labeled, lambda part: part.to(device, non_blocking=True))
     if more is None:
         return labeled, None
     parts = (part.to(device, non_blocking=True) for part in (more.weak, more.strong, more.valid))

@@ -21,11 +21,12 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from model import distributed, official, pseudo_labels
+from model import distributed, instance_losses, official, pseudo_labels
 from model.augment import CutMix
 from model.banks import MemoryBanks
 from model.config import IGNORE, TrainConfig
 from model.dataset import LabeledBatch, UnlabeledBatch
+from model.instance_losses import AnimalOpinion
 from model.network import STRIDE, Outputs, SegmentationNetwork
 from model.pixel_losses import supervised_loss, upsample
 from model.pseudo_labels import Partition
@@ -66,6 +67,7 @@ class StepLosses:
     supervised: float
     unsupervised: float = 0.0
     contrastive: float = 0.0
+    instances: float = 0.0  # of the instance head, labeled and unlabeled crops
     reliable: float = 0.0  # share of the valid unlabeled pixels: H < gamma, or those that taught
 
     def joint(self) -> StepLosses:
@@ -87,10 +89,12 @@ class Opinion:
 
     probability: Tensor
     representation: Tensor
+    animals: AnimalOpinion | None = None  # where there is an instance head
 
     def mapped(self, change: Callable[[Tensor], Tensor]) -> Opinion:
-        """The same with both maps changed, e.g. mixed like the pixels."""
-        return Opinion(change(self.probability), change(self.representation))
+        """The same with p and z changed, e.g. mixed like the pixels."""
+        probability, representation = (change(m) for m in (self.probability, self.representation))
+        return dataclasses.replace(self, probability=probability, representation=representation)
 
 
 class Lesson(NamedTuple):
@@ -104,9 +108,24 @@ class Lesson(NamedTuple):
 def supervised(learner: Learner, labeled: LabeledBatch) -> StepLosses:
     """L_s alone (Eq. 2)."""
     learner.student.train()
-    outputs = learner.student.outputs(labeled.image)
+    return _labeled(learner, learner.student.outputs(labeled.image), labeled)
+
+
+def _labeled(learner: Learner, outputs: Outputs, labeled: LabeledBatch) -> StepLosses:
+    """L_s, and what the instance head loses on labels."""
     loss = supervised_loss(outputs, labeled.label, learner.config)
-    return StepLosses(loss, float(loss.detach()))
+    losses = StepLosses(loss, float(loss.detach()))
+    if outputs.animals is not None and labeled.animals is not None:
+        known = _at_stride(labeled.label) != IGNORE
+        _add_instances(
+            learner, losses, instance_losses.labeled_loss(outputs.animals, labeled.animals, known)
+        )
+    return losses
+
+
+def _add_instances(learner: Learner, losses: StepLosses, loss: Tensor) -> None:
+    losses.total = losses.total + learner.config.lambda_i * loss
+    losses.instances += float(loss.detach())
 
 
 def mean_teacher(
@@ -133,8 +152,9 @@ def _consistency(
     p = upsample(opinion.probability, unlabeled.valid)
     lesson = Lesson(_everywhere(p, unlabeled.valid), p, unlabeled.valid)
     learner.student.train_with_fixed_statistics()
-    logits = learner.student.outputs(mix.apply(unlabeled.strong)).logits
-    return _with_unsupervised(learner, losses, logits, lesson, mix)
+    outputs = learner.student.outputs(mix.apply(unlabeled.strong))
+    losses = _with_unsupervised(learner, losses, outputs.logits, lesson, mix)
+    return _with_animals(learner, losses, outputs, opinion, unlabeled.valid, mix)
 
 
 def _everywhere(p: Tensor, valid: Tensor) -> Tensor:
@@ -160,13 +180,13 @@ def u2pl(
 
     learner.student.train()
     outputs, z_l = learner.student.outputs_both(labeled.image, seen)
-    loss = supervised_loss(outputs, labeled.label, config)
-    losses = StepLosses(loss, float(loss.detach()))
+    losses = _labeled(learner, outputs, labeled)
 
     learner.student.train_with_fixed_statistics()
-    logits, z_u = learner.student.forward_both(mix.apply(unlabeled.strong))
+    outputs, z_u = learner.student.outputs_both(mix.apply(unlabeled.strong))
     lesson = _reliable(learner, unsure, unlabeled.valid, alpha)
-    losses = _with_unsupervised(learner, losses, logits, lesson, mix)
+    losses = _with_unsupervised(learner, losses, outputs.logits, lesson, mix)
+    losses = _with_animals(learner, losses, outputs, unsure, unlabeled.valid, mix)
 
     if config.contrastive:
         mixed = unsure.mapped(lambda maps: mix.apply(maps, STRIDE))
@@ -262,8 +282,12 @@ def ask(teacher: SegmentationNetwork, images: Tensor, flip: bool = False) -> Opi
     opinion = _opinion(teacher, images)
     if not flip:
         return opinion
-    mirrored = _opinion(teacher, images.flip(-1)).probability.flip(-1)
-    return Opinion((opinion.probability + mirrored) / 2, opinion.representation)
+    mirrored = _opinion(teacher, images.flip(-1))
+    animals = opinion.animals
+    if animals is not None and mirrored.animals is not None:
+        animals = animals.with_mirrored(mirrored.animals)
+    mean = (opinion.probability + mirrored.probability.flip(-1)) / 2
+    return Opinion(mean, opinion.representation, animals)
 
 
 @torch.no_grad()
@@ -274,8 +298,9 @@ def measure(teacher: SegmentationNetwork, images: Tensor) -> Opinion:
 
 
 def _opinion(teacher: SegmentationNetwork, images: Tensor) -> Opinion:
-    logits, z = teacher.forward_both(images)
-    return Opinion(logits.float().softmax(dim=1), z.float())
+    outputs, z = teacher.outputs_both(images)
+    animals = None if outputs.animals is None else AnimalOpinion.of(outputs.animals)
+    return Opinion(outputs.logits.float().softmax(dim=1), z.float(), animals)
 
 
 @torch.no_grad()
@@ -317,6 +342,27 @@ def _with_unsupervised(
     losses.total = losses.total + config.lambda_u * l_u
     losses.unsupervised = float(l_u.detach())
     losses.reliable = _share(label != IGNORE, lesson.valid)
+    return losses
+
+
+def _with_animals(
+    learner: Learner,
+    losses: StepLosses,
+    outputs: Outputs,
+    opinion: Opinion,
+    valid: Tensor,
+    mix: CutMix,
+) -> StepLosses:
+    """Add what the instance head loses on mixed unlabeled crops beside the teacher."""
+    if outputs.animals is None or opinion.animals is None:
+        return losses
+    animal = 1.0 - opinion.probability[:, 0]
+    unit = learner.student.config.animal_size
+    ground = _at_stride(valid)
+    loss = instance_losses.unlabeled_loss(
+        outputs.animals, opinion.animals, animal, ground, unit, mix
+    )
+    _add_instances(learner, losses, learner.config.lambda_u * loss)
     return losses
 
 

@@ -27,11 +27,25 @@ GROUPS = 8  # of a group norm
 MakeNorm = Callable[[int], nn.Module]
 
 
+class Animals(NamedTuple):
+    """What the instance head says, at stride 4; see `model.targets.AnimalTargets`."""
+
+    center: Tensor  # (B, H/4, W/4) logits of the heat-map
+    offset: Tensor  # (B, 2, H/4, W/4) pixels
+    contact: Tensor  # (B, H/4, W/4) logits
+
+    @staticmethod
+    def of_channels(raw: Tensor, size: float) -> Animals:
+        """(B, 4, h, w) of the head, offsets in units of `size` pixels."""
+        return Animals(raw[:, 0], raw[:, 1:3] * size, raw[:, 3])
+
+
 class Outputs(NamedTuple):
     """What labels teach, in their encoding."""
 
     logits: Tensor  # (B, C, H/4, W/4)
-    auxiliary: Tensor | None  # logits (B, C, h, w) of the auxiliary head at its own stride
+    auxiliary: Tensor | None = None  # logits (B, C, h, w) of the auxiliary head, own stride
+    animals: Animals | None = None
 
 
 class SegmentationNetwork(nn.Module):
@@ -55,6 +69,8 @@ class SegmentationNetwork(nn.Module):
         inputs = both if full else width
         self.segmentation = head(inputs, width, config.classes, norm)
         self.representation = head(inputs, width, config.representation_channels, norm)
+        if config.instances:
+            self.animals = _animal_head(inputs, width, norm)
         if config.auxiliary:
             self.auxiliary = _auxiliary_head(channels[-2], width, config.classes, norm)
 
@@ -84,6 +100,21 @@ class SegmentationNetwork(nn.Module):
         logits = self.segmentation(self.features(image))
         return decode_logits(logits) if self.config.encoding == "contact_band" else logits
 
+    def proposal(self, image: Tensor) -> tuple[Tensor, ...]:
+        """What a proposal is made of: decoded logits, and of the instance head (B, 4, H/4, W/4).
+
+        Its channels are the heat-map and contacts, as probabilities, and the offset in pixels
+        between them: center, x, y, contact.
+        """
+        logits, _, animals = self.outputs(image)
+        if self.config.encoding == "contact_band":
+            logits = decode_logits(logits)
+        if animals is None:
+            return (logits,)
+        center, offset, contact = animals
+        ends = (m.sigmoid()[:, None] for m in (center, contact))
+        return logits, torch.cat([next(ends), offset, next(ends)], dim=1)
+
     def outputs(self, image: Tensor) -> Outputs:
         """Logits of every segmentation head for (B, 3, H, W) images."""
         maps = self._maps(image)
@@ -100,8 +131,12 @@ class SegmentationNetwork(nn.Module):
         return self._outputs(maps, features), self.representation(features[:represented])
 
     def _outputs(self, maps: list[Tensor], features: Tensor) -> Outputs:
-        auxiliary = self.auxiliary(maps[-2]) if self.config.auxiliary else None
-        return Outputs(self.segmentation(features), auxiliary)
+        config = self.config
+        auxiliary = self.auxiliary(maps[-2]) if config.auxiliary else None
+        animals = None
+        if config.instances:
+            animals = Animals.of_channels(self.animals(features), config.animal_size)
+        return Outputs(self.segmentation(features), auxiliary, animals)
 
     def forward_both(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (B, C, H/4, W/4) and representations z (B, D, H/4, W/4), not normalized."""
@@ -218,6 +253,15 @@ def _full_head(inputs: int, width: int, outputs: int, norm: MakeNorm) -> nn.Sequ
         *(_conv_3x3(width, width, norm), nn.Dropout2d(0.1)),
         nn.Conv2d(width, outputs, 1),
     )
+
+
+def _animal_head(inputs: int, width: int, norm: MakeNorm) -> nn.Sequential:
+    """Channels center, x, y, contact; at first there are hardly any hills and contacts."""
+    last = nn.Conv2d(width, 4, 1)
+    with torch.no_grad():
+        for channel in (0, 3):
+            nn.init.constant_(last.bias[channel : channel + 1], -math.log(99.0))  # type: ignore[index]
+    return nn.Sequential(_separable(inputs, width, norm), last)
 
 
 def _auxiliary_head(inputs: int, width: int, outputs: int, norm: MakeNorm) -> nn.Sequential:

@@ -10,7 +10,7 @@ torch with autocast.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,13 +26,16 @@ from data_io.errors import DataError
 from data_io.types import Instance
 from model import instances, uncertainty
 from model.checkpoint import ONNX, load_version, read_meta
+from model.grouping import InstanceMaps
 from model.instances import STRIDE, resample
-from model.network import MULTIPLE
+from model.network import MULTIPLE, SegmentationNetwork
 
 Floats = NDArray[np.float32]
-Run = Callable[[Floats], Floats]  # (1, 3, H, W) -> logits (1, C, H/4, W/4)
+# (1, 3, H, W) -> logits (1, C, H/4, W/4), and (1, 4, H/4, W/4) of an instance head
+Run = Callable[[Floats], Sequence[Floats]]
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+MIRRORED = np.array([1, -1, 1, 1], np.float32).reshape(4, 1, 1)  # x points the other way
 REMEDY = "choose another version or train again"
 
 
@@ -105,21 +108,28 @@ class Predictor:
             image: (H, W, 3) uint8 RGB of any size.
         """
         height, width = image.shape[:2]
-        probability = self.probability(image)
+        probability, maps = self.maps(image)
         return Prediction(
             probability=probability,
             uncertainty=uncertainty.to_bytes(uncertainty.entropy(probability)),
-            instances=instances.extract(probability, height, width, self.categories, self.version),
+            instances=instances.extract(
+                probability, height, width, self.categories, self.version, maps
+            ),
         )
 
     def probability(self, image: NDArray[np.uint8]) -> Floats:
-        """Softmax averaged over the image and its mirror image.
+        """The first of `maps`."""
+        return self.maps(image)[0]
+
+    def maps(self, image: NDArray[np.uint8]) -> tuple[Floats, InstanceMaps | None]:
+        """What the network says, averaged over the image and its mirror image.
 
         Args:
             image: (H, W, 3) uint8 RGB.
 
         Returns:
-            (C, ceil(H/4), ceil(W/4)) float32 that sums to 1 over C.
+            Softmax (C, ceil(H/4), ceil(W/4)) float32 that sums to 1 over C, and the maps of the
+            instance head on the same grid, where there is one.
         """
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
             raise ValueError(f"expected (H, W, 3) uint8, got {image.shape} {image.dtype}")
@@ -132,14 +142,22 @@ class Predictor:
         batch = (padded.transpose(2, 0, 1) * self._scale + self._shift)[None]
         batch = np.ascontiguousarray(batch, np.float32)
         mirrored = np.ascontiguousarray(batch[..., ::-1])
-        mean = _softmax(self._run(batch)[0])
-        mean += _softmax(self._run(mirrored)[0])[..., ::-1]
-        mean *= 0.5
+        seen, turned = self._run(batch), self._run(mirrored)
+        mean = (_softmax(seen[0][0]) + _softmax(turned[0][0])[..., ::-1]) * np.float32(0.5)
         rows, columns = -(-height // STRIDE), -(-width // STRIDE)
-        if zoom == 1:
-            return np.ascontiguousarray(mean[:, :rows, :columns])
-        step = (w / width, h / height)
-        return np.stack([resample(layer, step, rows, columns) for layer in mean])
+
+        def on_image(layers: Floats) -> Floats:
+            if zoom == 1:
+                return np.ascontiguousarray(layers[:, :rows, :columns])
+            step = (w / width, h / height)
+            return np.stack([resample(layer, step, rows, columns) for layer in layers])
+
+        if len(seen) == 1:
+            return on_image(mean), None
+        back = turned[1][0][..., ::-1] * MIRRORED
+        center, x, y, contact = on_image((seen[1][0] + back) * np.float32(0.5))
+        scale = np.float32(1 / (zoom * STRIDE))  # from pixels at training size to the image's cells
+        return on_image(mean), InstanceMaps(center, np.stack([x, y]) * scale, contact)
 
 
 def _softmax(logits: Floats) -> Floats:
@@ -176,24 +194,26 @@ def _onnx(folder: Path, meta: Mapping[str, Any], threads: int | None) -> Run:
         )
     except Exception as error:  # the runtime's exceptions share no public base class
         raise DataError(folder, f"{ONNX} cannot be read by ONNX Runtime", REMEDY) from error
+    names = [output.name for output in session.get_outputs()]
     classes = session.get_outputs()[0].shape[1]
     if classes != len(meta["categories"]) + 1:
         why = f"the network has {classes} classes for {len(meta['categories'])} categories"
         raise DataError(folder, why, REMEDY)
 
-    def run(batch: Floats) -> Floats:
-        return np.asarray(session.run(["logits"], {"image": batch})[0], np.float32)
+    def run(batch: Floats) -> Sequence[Floats]:
+        return [np.asarray(part, np.float32) for part in session.run(names, {"image": batch})]
 
     return run
 
 
-def _torch(network: torch.nn.Module, device: str) -> Run:
+def _torch(network: SegmentationNetwork, device: str) -> Run:
     network = network.to(device).eval()
     network = network.to(memory_format=torch.channels_last)
 
-    def run(batch: Floats) -> Floats:
+    def run(batch: Floats) -> Sequence[Floats]:
         image = torch.from_numpy(batch).to(device)
         with torch.inference_mode(), torch.autocast(device, enabled=device == "cuda"):
-            return np.asarray(network(image).float().cpu().numpy(), np.float32)
+            parts = network.proposal(image)
+        return [np.asarray(part.float().cpu().numpy(), np.float32) for part in parts]
 
     return run

@@ -73,7 +73,9 @@ class Training:
         mean, std = normalization(self.config.backbone)
         self.crops = Crops(self.images, self.config, mean, std)
         self.names = schedule.phases(self.config, bool(self.images.unlabeled))
-        self.learner = create_learner(self.config, len(self.snapshot.categories), self.device)
+        self.learner = create_learner(
+            self.config, len(self.snapshot.categories), self.device, self.crops.animal_size
+        )
         distributed.join(self.learner.student, self.learner.teacher, seed=self.config.seed)
         self.optimization = Optimization(self.learner.student, self.config, self.device)
         self.first: dict[str, Tensor] | None = None
@@ -253,6 +255,7 @@ class Training:
             loss_supervised=losses.supervised,
             loss_unsupervised=losses.unsupervised if semi else None,
             loss_contrastive=losses.contrastive if semi else None,
+            loss_instances=losses.instances if self.config.instances else None,
             reliable=losses.reliable if semi else None,
             lr_encoder=rates[0],
             lr_heads=rates[1],

@@ -18,10 +18,11 @@ from typing import Any
 
 KEYS = (
     *("time", "step", "steps", "phase", "loss", "loss_supervised", "loss_unsupervised"),
-    *("loss_contrastive", "reliable", "val_iou", "eta", "message"),
+    *("loss_contrastive", "loss_instances", "reliable", "val_iou", "eta", "message"),
 )
 COLUMNS = (
     *("step", "phase", "loss", "loss_supervised", "loss_unsupervised", "loss_contrastive"),
+    "loss_instances",
     # seconds since the job began, interruptions left out; crops learned a second
     *("reliable", "lr_encoder", "lr_heads", "seconds", "images_per_second"),
 )

@@ -37,8 +37,16 @@ def choose_device(config: TrainConfig) -> torch.device:
     return torch.device(name)
 
 
-def create_learner(config: TrainConfig, categories: int, device: torch.device) -> Learner:
+def create_learner(
+    config: TrainConfig,
+    categories: int,
+    device: torch.device,
+    animal_size: float = NetworkConfig.animal_size,
+) -> Learner:
     """Student and its teacher (a copy), banks and random numbers, all from the seed.
+
+    Args:
+        animal_size: of a usual animal at training size, pixels; see `Crops.animal_size`.
 
     Raises:
         DataError: the settings do not fit the categories or the memory, or the backbone cannot be
@@ -47,7 +55,7 @@ def create_learner(config: TrainConfig, categories: int, device: torch.device) -
     if config.compat == "official" and distributed.size() > 1:
         why = "the published losses are computed in one process"
         raise DataError("training settings", why, "start one process", field="compat")
-    network = network_config(config, categories)
+    network = network_config(config, categories, animal_size)
     check_memory(config, network, device)
     torch.manual_seed(config.seed)
     student = SegmentationNetwork(network, pretrained=config.pretrained)
@@ -64,7 +72,9 @@ def create_learner(config: TrainConfig, categories: int, device: torch.device) -
     return Learner(student, teacher.eval(), banks, config, generator)
 
 
-def network_config(config: TrainConfig, categories: int) -> NetworkConfig:
+def network_config(
+    config: TrainConfig, categories: int, animal_size: float = NetworkConfig.animal_size
+) -> NetworkConfig:
     """The network of the settings for so many categories.
 
     Raises:
@@ -85,6 +95,8 @@ def network_config(config: TrainConfig, categories: int) -> NetworkConfig:
         auxiliary=config.auxiliary > 0,
         encoder_statistics=config.encoder_statistics,
         encoding=config.encoding,
+        instances=config.instances,
+        animal_size=animal_size,
     )
 
 

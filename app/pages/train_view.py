@@ -91,6 +91,7 @@ def _figures(job: Job, entry: Mapping[str, Any], step: float | None, steps: floa
         ("loss_supervised", "labeled"),
         ("loss_unsupervised", "unlabeled"),
         ("loss_contrastive", "contrast"),
+        ("loss_instances", "telling apart"),
     ):
         value = _number(entry.get(key))
         if value is not None:

@@ -15,11 +15,13 @@ import torch
 from model import distributed, methods
 from model.config import IGNORE, TrainConfig
 from model.dataset import LabeledBatch, UnlabeledBatch
+from model.instance_losses import AnimalLabels
 from model.network import SegmentationNetwork
 from model.optimization import Optimization
+from model.targets import animal_targets
 from model.training_setup import create_learner
 
-NAMES = ("total", "supervised", "unsupervised", "contrastive", "reliable")
+NAMES = ("total", "supervised", "unsupervised", "contrastive", "instances", "reliable")
 CPU = torch.device("cpu")
 CROPS, SIDE, STEPS = 4, 64, 2
 TINY = TrainConfig(
@@ -43,6 +45,7 @@ CASES: dict[str, tuple[int, str, dict[str, Any]]] = {
     "cutmix": (1, "cutmix", {"normalize_kept": True}),
     "u2pl": (1, "u2pl", {"key_floor": 500}),
     "u2pl, calibrated": (2, "u2pl", {"wrong_keys": 0.4, "clip_norm": 0.1}),
+    "u2pl, instances": (1, "u2pl", {"instances": True, "lambda_i": 1.0}),
     "u2pl, many classes": (20, "u2pl", {"delta_p": 0.04}),
 }
 
@@ -59,7 +62,11 @@ def batches(classes: int, step: int) -> tuple[LabeledBatch, UnlabeledBatch]:
     image, weak = torch.randn(2, CROPS, 3, SIDE, SIDE, generator=generator).unbind()
     image[:, 0] += label * 0.3
     own = distributed.own_part
-    labeled = LabeledBatch(own(image), own(label))
+    targets = [
+        animal_targets((np.arange(SIDE * SIDE) // 500).reshape(SIDE, SIDE).astype(np.uint16))
+    ]
+    parts = [torch.from_numpy(np.stack(part * CROPS)) for part in zip(*targets, strict=True)]
+    labeled = LabeledBatch(own(image), own(label), AnimalLabels(*map(own, parts)))
     return labeled, UnlabeledBatch(own(weak), own(weak * 0.8), own(valid))
 
 

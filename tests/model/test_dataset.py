@@ -175,6 +175,41 @@ def test_labels_lie_where_the_animals_are(crops: Crops) -> None:
         assert ((batch.label == 1) == ~bluish)[known].float().mean() > 0.99
 
 
+def test_instance_targets_point_to_where_the_crop_shows_the_middle(tmp_path: Path) -> None:
+    config = dataclasses.replace(SMALL, instances=True, scale_low=0.7, scale_high=1.3)
+    inside = ((1, (60, 30, 90, 60)),)
+    crops = Crops(pools(snapshot(record(tmp_path, "a", animals=inside))), config, MEAN, STD)
+    assert crops.animal_size == 30.0
+    whole = 0
+    for step in range(6):
+        batch = crops.labeled(step)
+        assert batch.animals is not None
+        for label, offset, size in zip(
+            batch.label, batch.animals[1], batch.animals[2], strict=True
+        ):
+            own = size > 0
+            assert not (own & (label[2::4, 2::4] != 1)).any()
+            shown = (label == 1).nonzero().float()
+            if not len(shown):
+                continue
+            whole += 1
+            row, column = (shown + 0.5).mean(0)
+            y, x = torch.meshgrid(torch.arange(16), torch.arange(16), indexing="ij")
+            land_x, land_y = (x + 0.5) * 4 + offset[0], (y + 0.5) * 4 + offset[1]
+            assert (land_x[own] - column).abs().max() < 0.6
+            assert (land_y[own] - row).abs().max() < 0.6
+    assert whole > 8
+
+
+def test_unverified_animals_teach_no_middle(tmp_path: Path) -> None:
+    config = dataclasses.replace(SMALL, instances=True)
+    half = record(tmp_path, "half", animals=ANIMAL, verified=(0, 0, 40, 90))
+    batch = Crops(pools(snapshot(half)), config, MEAN, STD).labeled(0)
+    assert batch.animals is not None
+    assert (batch.label == 1).any()
+    assert not batch.animals.size.any()
+
+
 def test_about_two_thirds_of_the_crops_show_an_animal(crops: Crops) -> None:
     labels = torch.cat([crops.labeled(step).label for step in range(40)])
     share = float((labels == 1).flatten(1).any(dim=1).float().mean())

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from data_io.geometry import mask_of_parts
+from model.grouping import InstanceMaps
 from model.instances import extract, resample
+from model.targets import animal_targets
 
 
 def ellipses(height: int, width: int, *bodies: tuple[float, float, float, float, float]):
@@ -107,6 +109,44 @@ def test_categories_do_not_mix() -> None:
     found = extract(both / both.sum(0), 96, 192, ["cow", "calf"], "v")
     assert [animal.category for animal in found] == ["cow", "calf"]
     assert iou(mask_of_parts(found[1].parts, 96, 192), right) > 0.9
+
+
+def test_votes_tell_animals_apart_that_no_shape_could() -> None:
+    """Two rectangles side by side are one rectangle, for whoever sees the ground alone."""
+    ids = np.zeros((96, 160), np.uint16)
+    ids[20:76, 20:80], ids[20:76, 80:140] = 1, 2
+    targets = animal_targets(ids)
+    maps = InstanceMaps(targets.center, targets.offset / 4, targets.contact)
+    probability = probability_of(ids > 0)
+    assert len(extract(probability, 96, 160, ["cow"], "v")) == 1
+    found = extract(probability, 96, 160, ["cow"], "v", maps)
+    masks = [mask_of_parts(animal.parts, 96, 160) for animal in found]
+    assert sorted(max(iou(mask, ids == k) > 0.93 for mask in masks) for k in (1, 2)) == [True, True]
+    assert (masks[0] & masks[1]).sum() == 0
+    assert all(animal.score and animal.score > 0.7 for animal in found)
+
+
+def test_an_animal_whose_hill_is_missing_is_found_by_its_shape() -> None:
+    ids = np.zeros((96, 160), np.uint16)
+    ids[20:76, 10:60], ids[20:76, 90:140] = 1, 2
+    targets = animal_targets(ids)
+    center = targets.center.copy()
+    center[:, 20:] = 0
+    maps = InstanceMaps(center, targets.offset / 4, targets.contact)
+    assert len(extract(probability_of(ids > 0), 96, 160, ["cow"], "v", maps)) == 2
+
+
+def test_one_animal_of_two_minds_has_one_category() -> None:
+    ids = np.zeros((96, 160), np.uint16)
+    ids[20:76, 20:140] = 1
+    targets = animal_targets(ids)
+    maps = InstanceMaps(targets.center, targets.offset / 4, targets.contact)
+    inside = probability_of(ids > 0)[1]
+    calf = np.where(np.arange(40) < 12, 0.9, 0.2).astype(np.float32) * inside
+    probability = np.stack([1 - inside, inside - calf, calf])
+    (found,) = extract(probability, 96, 160, ["cow", "calf"], "v", maps)
+    assert found.category == "cow"
+    assert iou(mask_of_parts(found.parts, 96, 160), ids > 0) > 0.95
 
 
 def test_outline_is_finer_than_the_network_grid() -> None:

@@ -80,13 +80,69 @@ def test_onnx_and_torch_agree(version: Path, predictor: Predictor) -> None:
     )
 
 
+@pytest.fixture(scope="module")
+def telling_apart(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A version with an instance head, at random weights."""
+    folder = tmp_path_factory.mktemp("versions") / "head"
+    torch.manual_seed(1)
+    config = NetworkConfig(2, decoder_channels=8, low_channels=8, instances=True, animal_size=40.0)
+    network = SegmentationNetwork(config)
+    train = TrainConfig(max_side=MAX_SIDE, crop=64)
+    save_version(folder, network.state_dict(), config, train, ["cow-id"], {}, version="v8")
+    return folder
+
+
+def test_an_instance_head_answers_on_the_same_grid_in_onnx_and_torch(telling_apart: Path) -> None:
+    predictor = Predictor.load(telling_apart, device="cpu", threads=1)
+    network, meta = load_version(telling_apart)
+    eager = Predictor(_torch(network, "cpu"), meta, "v8", "cpu")
+    for height, width in ((100, 140), (MAX_SIDE // 2, 2 * MAX_SIDE)):
+        image = picture(height, width)
+        probability, maps = predictor.maps(image)
+        other = eager.maps(image)[1]
+        assert maps is not None
+        assert other is not None
+        assert maps.center.shape == maps.contact.shape == probability.shape[1:]
+        assert maps.offset.shape == (2, *probability.shape[1:])
+        for one, same in zip(maps, other, strict=True):
+            np.testing.assert_allclose(one, same, rtol=0, atol=1e-3)
+
+
+def test_votes_of_a_mirrored_image_point_the_other_way(telling_apart: Path) -> None:
+    predictor = Predictor.load(telling_apart, device="cpu", threads=1)
+    image = picture(96, 128)
+    one = predictor.maps(image)[1]
+    other = predictor.maps(np.ascontiguousarray(image[:, ::-1]))[1]
+    assert one is not None
+    assert other is not None
+    np.testing.assert_allclose(other.center, one.center[:, ::-1], atol=1e-4)
+    np.testing.assert_allclose(other.offset[0], -one.offset[0][:, ::-1], atol=1e-3)
+    np.testing.assert_allclose(other.offset[1], one.offset[1][:, ::-1], atol=1e-3)
+    assert np.abs(one.offset).max() > 0.01
+
+
+def test_votes_are_told_in_cells_of_the_image_however_it_was_scaled() -> None:
+    def right(batch: np.ndarray) -> list[np.ndarray]:
+        h, w = batch.shape[2] // 4, batch.shape[3] // 4
+        animals = np.zeros((1, 4, h, w), np.float32)
+        animals[:, 2] = 8.0  # pixels downwards, at training size
+        return [np.zeros((1, 2, h, w), np.float32), animals]
+
+    meta = {"categories": ["c"], "max_side": 64, "mean": [0.5] * 3, "std": [0.5] * 3}
+    for side, cells in ((64, 2.0), (128, 4.0)):
+        maps = Predictor(right, meta, "v", "cpu").maps(np.zeros((side, side, 3), np.uint8))[1]
+        assert maps is not None
+        np.testing.assert_allclose(maps.offset[1], cells)
+        assert not maps.offset[0].any()
+
+
 def test_padding_is_cut_away_and_scaling_keeps_places() -> None:
     """A network that answers with the image itself shows where each pixel goes."""
 
-    def echo(batch: np.ndarray) -> np.ndarray:
+    def echo(batch: np.ndarray) -> list[np.ndarray]:
         _, _, h, w = batch.shape
         cells = batch[:, 0].reshape(1, h // 4, 4, w // 4, 4).mean((2, 4))
-        return np.stack([np.zeros_like(cells), cells], 1)
+        return [np.stack([np.zeros_like(cells), cells], 1)]
 
     meta = {"categories": ["c"], "max_side": 200, "mean": [0.5] * 3, "std": [0.5] * 3}
     predictor = Predictor(echo, meta, "v", "cpu")
@@ -103,9 +159,9 @@ def test_padding_is_cut_away_and_scaling_keeps_places() -> None:
 def test_normalization_follows_the_version() -> None:
     seen = []
 
-    def spy(batch: np.ndarray) -> np.ndarray:
+    def spy(batch: np.ndarray) -> list[np.ndarray]:
         seen.append(batch)
-        return np.zeros((1, 2, batch.shape[2] // 4, batch.shape[3] // 4), np.float32)
+        return [np.zeros((1, 2, batch.shape[2] // 4, batch.shape[3] // 4), np.float32)]
 
     meta = {"categories": ["c"], "max_side": 64, "mean": [0.5, 0.25, 0], "std": [0.5, 0.25, 1]}
     Predictor(spy, meta, "v", "cpu").probability(np.full((32, 32, 3), 255, np.uint8))
