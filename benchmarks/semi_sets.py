@@ -50,7 +50,9 @@ def material(data: Path, name: str, seed: int) -> Material:
 # --- cattle ---------------------------------------------------------------------------------------
 
 
-def _cattle(folder: str, labels: int, more: str = "") -> Callable[[Path, int], Material]:
+def cattle(folder: str, labels: int, more: str = "") -> Callable[[Path, int], Material]:
+    """A set of one flight or camera, so many labeled images of its pool drawn by the seed."""
+
     def draw(data: Path, seed: int) -> Material:
         blocks = json.loads((data / "blocks.json").read_text())[folder]
         records = coco_images(data / folder)
@@ -60,7 +62,7 @@ def _cattle(folder: str, labels: int, more: str = "") -> Callable[[Path, int], M
         return Material(
             categories=(Category("cow", "cow", "#e69f00", 1),),
             labeled=tuple(labeled),
-            unlabeled=(*map(_without_labels, rest), *others),
+            unlabeled=(*map(without_labels, rest), *others),
             test=tuple(records[n] for n in blocks["test"]),
             pool=tuple(rest),
         )
@@ -79,7 +81,7 @@ def coco_images(folder: Path) -> dict[str, SnapshotImage]:
         size = (image["height"], image["width"])
         labels = [(1, _rle(a["segmentation"], *size)) for a in animals.get(image["id"], [])]
         path = folder / "images" / image["file_name"]
-        found[image["file_name"]] = _labeled(path, size, tuple(labels))
+        found[image["file_name"]] = labeled_image(path, size, tuple(labels))
     return found
 
 
@@ -132,7 +134,7 @@ def _semantic(
         values = np.asarray(Image.open(root / "SegmentationClass" / f"{photo.stem}.png"))
         classes = table[values]
         labels = tuple((int(c), rle_of_mask(classes == c)) for c in np.unique(classes))
-        return _labeled(photo, (classes.shape[0], classes.shape[1]), labels)
+        return labeled_image(photo, (classes.shape[0], classes.shape[1]), labels)
 
     order = np.random.default_rng(seed).permutation(len(train))
     count = len(train) // DENOMINATOR
@@ -150,12 +152,14 @@ def _semantic(
 # --- records --------------------------------------------------------------------------------------
 
 
-def _labeled(path: Path, size: tuple[int, int], labels: tuple[Label, ...]) -> SnapshotImage:
+def labeled_image(path: Path, size: tuple[int, int], labels: tuple[Label, ...]) -> SnapshotImage:
+    """A wholly verified image (height, width) with drawn labels."""
     everything = rle_of_mask(np.ones(size, np.bool_))
     return dataclasses.replace(_photo(path), labels=labels, verified=everything, whole=True)
 
 
-def _without_labels(image: SnapshotImage) -> SnapshotImage:
+def without_labels(image: SnapshotImage) -> SnapshotImage:
+    """The same image as nobody has labeled it."""
     return dataclasses.replace(image, labels=(), verified=None, whole=False)
 
 
@@ -180,9 +184,9 @@ def _photo(path: Path) -> SnapshotImage:
 
 
 SETS: dict[str, Callable[[Path, int], Material]] = {
-    "drone": _cattle("cattle_drone_yak", 5),
-    "barn": _cattle("cattle_barn_topdown", 4, "cattle_barn_unlabeled"),
-    "pasture": _cattle("cattle_pasture_holstein", 4),
+    "drone": cattle("cattle_drone_yak", 5),
+    "barn": cattle("cattle_barn_topdown", 4, "cattle_barn_unlabeled"),
+    "pasture": cattle("cattle_pasture_holstein", 4),
     "msrc": _msrc,
     "camvid": _camvid,
 }

@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import ROOT, append, provenance, records, tree
-from benchmarks.semi_sets import SETS, material
+from benchmarks.semi_sets import SETS, Material, material
 from benchmarks.semi_table import print_table
 
 PLANS: dict[str, list[tuple[tuple[str, ...], tuple[str, ...], tuple[int, ...], float]]] = {
@@ -104,25 +104,16 @@ def train_and_score(data: Path, run: Run) -> dict[str, Any]:
     """One training from snapshot to figures; the record of the run."""
     import torch
 
-    from data_io.snapshot import write_content
     from model.checkpoint import load_version
 
     torch.set_num_threads(1)
     drawn = material(data, run.set, run.seed)
     began = time.monotonic()
+    settings = {"minutes": run.minutes, "clock": "processor", "threads": 1}
+    settings |= {"method": run.method, "seed": run.seed, **dict(run.settings)}
     with tempfile.TemporaryDirectory(prefix="semi-supervised-") as scratch:
-        job = Path(scratch)
-        images = (*drawn.labeled, *drawn.unlabeled)
-        snapshot = write_content(drawn.categories, images, job / "snapshots")
-        settings = {"minutes": run.minutes, "clock": "processor", "threads": 1}
-        settings |= {"method": run.method, "seed": run.seed, **dict(run.settings)}
-        spec = {"snapshot": str(snapshot.folder), "version": "v", "parent": None, "train": settings}
-        (job / "config.json").write_text(json.dumps(spec))
-        line = [sys.executable, "-m", "model.train", str(job)]
-        if subprocess.run(line, check=False, cwd=ROOT).returncode:
-            raise SystemExit((job / "error.json").read_text())
-        result = json.loads((job / "result.json").read_text())
-        network, meta = load_version(job / "version")
+        result = train(drawn, settings, Path(scratch))
+        network, meta = load_version(Path(scratch) / "version")
     wall = time.monotonic() - began
     return {
         "study": "semi_supervised",
@@ -137,6 +128,21 @@ def train_and_score(data: Path, run: Run) -> dict[str, Any]:
         "test": score(network, meta, drawn.test),
         "pool": score(network, meta, drawn.pool),
     }
+
+
+def train(drawn: Material, settings: dict[str, Any], job: Path) -> dict[str, Any]:
+    """Train in a process of its own; ``version/`` is then in the folder `job`. The job's result."""
+    from data_io.snapshot import write_content
+
+    images = (*drawn.labeled, *drawn.unlabeled)
+    snapshot = write_content(drawn.categories, images, job / "snapshots")
+    spec = {"snapshot": str(snapshot.folder), "version": "v", "parent": None, "train": settings}
+    (job / "config.json").write_text(json.dumps(spec))
+    line = [sys.executable, "-m", "model.train", str(job)]
+    if subprocess.run(line, check=False, cwd=ROOT).returncode:
+        raise SystemExit((job / "error.json").read_text())
+    result: dict[str, Any] = json.loads((job / "result.json").read_text())
+    return result
 
 
 def score(network: Any, meta: dict[str, Any], images: Sequence[Any]) -> dict[str, Any]:

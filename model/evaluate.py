@@ -32,6 +32,7 @@ from data_io.types import Instance
 from model.instances import STRIDE, resample
 from model.metrics import (
     Confusion,
+    Mixups,
     Panoptic,
     PointScore,
     Ratio,
@@ -83,9 +84,9 @@ def evaluate(
             their target; None takes the ids as names.
 
     Returns:
-        iou, miou, boundary_iou, ap, ap50, pq, count_mae, error_auroc, error_recall_at_5 (None where
-        there is nothing to measure), points (None without), seconds_per_image (mean of `predict`
-        alone), images, refused.
+        iou, miou, boundary_iou, ap, ap50, pq, count_mae, merges and splits (see `Mixups`),
+        error_auroc, error_recall_at_5 (None where there is nothing to measure), points (None
+        without), seconds_per_image (mean of `predict` alone), images, refused.
 
     Raises:
         DataError: a file cannot be read, or not one image could be scored.
@@ -161,6 +162,7 @@ class Tally:
         self._made: list[list[Scored]] = []
         self._iou, self._edge = Ratio(), Ratio()
         self._confusion, self._panoptic = Confusion(), Panoptic()
+        self._mixups = Mixups()
         self._auroc: list[float] = []
         self._recall: list[float] = []
 
@@ -184,6 +186,7 @@ class Tally:
         self._true.append(real)
         self._made.append(made)
         self._panoptic.add(real, made)
+        self._mixups.add(real, made)
         names = ["", *sorted({animal.category for animal in (*real, *made)})]
         true, predicted = (class_map(a, names, height, width) for a in (real, made))
         self._confusion.add(names, true, predicted)
@@ -210,6 +213,8 @@ class Tally:
             "ap50": ap50,
             "pq": self._panoptic.value(),
             "count_mae": _mean(counts),
+            "merges": self._mixups.merges if self._true else None,
+            "splits": self._mixups.splits if self._true else None,
             "error_auroc": _mean(self._auroc),
             "error_recall_at_5": _mean(self._recall),
             "points": self.points.as_dict() if self.points.differences else None,

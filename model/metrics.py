@@ -127,6 +127,30 @@ class Panoptic:
         return float(np.mean(values)) if values else None
 
 
+@dataclass
+class Mixups:
+    """Animals that were taken for one, and single ones that were taken for several."""
+
+    merges: int = 0  # predicted animals that hold most of two true ones or more
+    splits: int = 0  # true animals that hold most of two predicted ones or more
+
+    def add(self, true: Sequence[Scored], predicted: Sequence[Scored]) -> None:
+        """Count one image, whatever the categories; crowds do not count."""
+        real = [animal.rle for animal in true if not animal.crowd]
+        made = [animal.rle for animal in predicted]
+        if not real or not made:
+            return
+        self.merges += _holding_several(real, made)
+        self.splits += _holding_several(made, real)
+
+
+def _holding_several(small: Sequence[Rle], large: Sequence[Rle]) -> int:
+    """How many of `large` hold more than half of each of two of `small`."""
+    # With iscrowd=1 pycocotools divides by the first one's own area.
+    share = np.asarray(coco_mask.iou(list(small), list(large), [1] * len(large)))
+    return int(((share > 0.5).sum(axis=0) >= 2).sum())
+
+
 def matches(made: Sequence[Rle], real: Sequence[Rle]) -> list[tuple[int, int, float]]:
     """One-to-one pairs (made, real, IoU) with IoU > .5, the highest IoU first."""
     if not made or not real:

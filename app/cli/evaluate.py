@@ -11,7 +11,10 @@ from app import settings
 from app.cli.common import Json, Project, command, counter, open_project, say_refused, tell
 from app.workflow.training import usable_version, version_folder
 
-_SHOWN = ("iou", "miou", "boundary_iou", "ap", "ap50", "pq", "count_mae", "error_auroc")
+_SHOWN = (
+    *("iou", "miou", "boundary_iou", "ap", "ap50", "pq", "count_mae", "merges", "splits"),
+    "error_auroc",
+)
 
 
 @command
@@ -45,7 +48,9 @@ def run(
 
 
 def _text(version: str, measures: dict[str, Any]) -> str:
+    known = [(name, measures[name]) for name in _SHOWN if measures.get(name) is not None]
     shown = [
-        f"{name} {measures[name]:.3f}" for name in _SHOWN if isinstance(measures.get(name), float)
+        f"{name} {value:.3f}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in known
     ]
     return f"version {version}: {', '.join(shown)}"

@@ -17,7 +17,8 @@ from model.metrics import Scored
 
 WIDTH, HEIGHT = 96, 64
 KEYS = {"iou", "miou", "boundary_iou", "ap", "ap50", "pq", "count_mae", "error_auroc"}
-KEYS |= {"error_recall_at_5", "points", "seconds_per_image", "images", "refused"}
+KEYS |= {"merges", "splits", "error_recall_at_5", "points"}
+KEYS |= {"seconds_per_image", "images", "refused"}
 
 
 def box(x: int, y: int, w: int, h: int) -> Parts:

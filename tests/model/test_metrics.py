@@ -8,6 +8,7 @@ import pytest
 from data_io.geometry import Rle, rle_of_mask
 from model.metrics import (
     Confusion,
+    Mixups,
     Panoptic,
     PointScore,
     Ratio,
@@ -168,3 +169,20 @@ def test_points_without_anything() -> None:
     assert score.as_dict() == {"precision": None, "recall": None, "count_mae": None}
     score.add(np.zeros((0, 2)), [])
     assert score.as_dict() == {"precision": None, "recall": None, "count_mae": 0.0}
+
+
+def test_merges_and_splits_are_counted_by_what_holds_most_of_several() -> None:
+    def animal(x0: int, x1: int, crowd: bool = False) -> Scored:
+        mask = np.zeros((10, 100), np.bool_)
+        mask[:, x0:x1] = True
+        return Scored("cow", rle_of_mask(mask), crowd=crowd)
+
+    true = [animal(0, 20), animal(20, 40), animal(60, 90)]
+    found = Mixups()
+    found.add(true, [animal(0, 40), animal(60, 74), animal(75, 90)])
+    assert (found.merges, found.splits) == (1, 1)
+    found.add(true, [animal(0, 22), animal(22, 40), animal(60, 92)])  # a border off by a little
+    assert (found.merges, found.splits) == (1, 1)
+    found.add(true, [])
+    found.add([animal(0, 50, crowd=True), animal(50, 90)], [animal(0, 100)])
+    assert (found.merges, found.splits) == (1, 1)
