@@ -43,7 +43,7 @@ export function logAnswer(session, { region, action, edit }) {
   const joined = edit && top === edit;
   if (joined) session.undoLog.pop();
   session.undoLog.push({
-    label: joined ? "not an animal" : region === null ? "accept image" : ANSWERED[action],
+    label: joined ? edit.label : region === null ? "accept image" : ANSWERED[action],
     changes: joined ? edit.changes : [],
     answer: { region, action },
   });

@@ -141,11 +141,16 @@ export class Panel {
     this.regionTitle = make("h3");
     this.regions = make("ol", { className: "hc-list hc-regions" });
     this.regionNote = make("p", { className: "hc-note" });
+    this.meeting = [ // what a region where animals meet asks
+      this.button("merge", "One animal", "M", () => editor.review.merge()),
+      this.button("split", "Draw the cut", "U", () => editor.setTool("split")),
+    ];
     this.answers = make("div", { className: "hc-answers", role: "group", "aria-label": "Answer" }, [
       this.button("accept", "Accept", "A", () => editor.review.answer("accept")),
       this.button("fix", "Fix", "X", () => editor.review.answer("fix")),
       this.button("skip", "Skip", "S", () => editor.review.answer("skip")),
       this.button("reject", "Not an animal", "R", () => editor.review.reject()),
+      ...this.meeting,
     ]);
     this.animalTitle = make("h3");
     this.animals = make("ul", { className: "hc-list hc-animals" });
@@ -246,6 +251,7 @@ export class Panel {
     setText(this.regionTitle, `To review${count}`);
     this.regions.hidden = !regions.length;
     this.answers.hidden = !open;
+    for (const button of this.meeting) button.hidden = !review.meets;
     this.regions.replaceChildren(...regions.map((region, i) =>
       (review.passes(region) ? this.regionRow(region, i, current) : "")));
     setText(this.regionNote, this.noteOn(session, open));

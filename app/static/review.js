@@ -139,6 +139,35 @@ export class Review {
       session.removeInstance(wrong[0].id);
     }
     const edit = wrong.length ? session.undoLog.at(-1) : null;
+    if (edit) edit.label = "not an animal";
+    editor.queue.answer(session, region.id, "fix", edit);
+  }
+
+  /** Whether the region under review asks if animals that meet are one. */
+  get meets() {
+    return this.region?.kind === "split or merge";
+  }
+
+  /** The selected animals become one; without a selection, those that meet in the region. */
+  merge() {
+    const { editor } = this;
+    if (editor.chosen.length > 1 || !this.meets) {
+      editor.shaping.merge();
+      return;
+    }
+    const region = this.answerable();
+    if (!region) return;
+    const { session } = editor;
+    const touching = session.instances.filter((item) => partsMeet(item.parts, region.parts));
+    if (touching.length !== 2) {
+      const many = touching.length > 2;
+      editor.say(many ? "More than two animals meet here: select those that are one first."
+        : "Only one animal reaches into the region.", "warn");
+      return;
+    }
+    editor.shaping.merge(touching);
+    const edit = session.undoLog.at(-1);
+    edit.label = "one animal";
     editor.queue.answer(session, region.id, "fix", edit);
   }
 

@@ -225,10 +225,9 @@ export class Shaping {
 
   // ---- whole animals ----
 
-  /** The selected animals become one: the largest, with the ground of all. */
-  merge() {
+  /** Animals, the selected ones, become one: the largest, with the ground of all. */
+  merge(items = this.editor.chosen) {
     const { editor } = this;
-    const items = editor.chosen;
     if (items.length < 2) {
       editor.say("Select two or more animals to merge: Shift-click adds one.", "warn");
       return;

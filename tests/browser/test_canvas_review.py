@@ -138,6 +138,40 @@ def test_of_several_proposals_the_selected_one_is_none(canvas: Any, frames: Fram
     assert len(frames.masks(a)) == 1
 
 
+def test_where_animals_meet_one_key_says_that_they_are_one(canvas: Any, frames: Frames) -> None:
+    a, herd = frames.ids[0], frames.module
+    old = frames.store.proposal(a)
+    left, right, apart = herd.box(180, 110, 60, 40), herd.box(240, 110, 60, 40), old.instances[1]
+    halves = [
+        replace(old.instances[0], id=f"{a}-{name}", parts=parts)
+        for name, parts in (("left", left), ("right", right))
+    ]
+    first, second, third = herd.regions(a, 0)
+    meeting = herd.box(225, 115, 30, 30)
+    question = replace(
+        first, kind="split or merge", parts=meeting, box=(225, 115, 30, 30), reason="Animals meet"
+    )
+    frames.store.put_proposal(replace(old, instances=(*halves, apart)), [question, second, third])
+    canvas.open(a)
+    one = canvas.page.locator(".hc-answers [aria-label='One animal']")
+    canvas.press("]")
+    one.wait_for()
+    canvas.press("m")
+    canvas.page.wait_for_selector(".hc-regions [aria-current] >> text=may touch")
+    assert not one.is_visible()  # no question of that kind
+    assert frames.states(a) == ["fixed", "open", "open"]
+    assert frames.verified(a).sum() == 900
+    (whole,) = frames.masks(a)
+    assert (whole == mask_of_parts(herd.box(180, 110, 120, 40), 400, 640)).all()
+    canvas.press("Control+z")  # both are back, and the question is open
+    canvas.says("open again")
+    stored(canvas)
+    assert frames.states(a) == ["open", "open", "open"]
+    assert len(canvas.read("h.session.instances")) == 3
+    canvas.press("Escape", "]", "]", "m")  # elsewhere the key merges what is selected
+    canvas.says("Select two or more animals")
+
+
 def test_an_accepted_image_can_be_taken_back(canvas: Any, frames: Frames) -> None:
     a, b, _ = frames.ids
     canvas.open(a)
