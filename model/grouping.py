@@ -41,6 +41,7 @@ class GroupingConfig:
     most: int = 400  # hills of an image
     apart: float = 0.15  # of two hills nearer than this one is the other's shadow
     agree: float = 0.25  # votes as near to a hill as this are sure
+    spread: float = 0.15  # sigma of the votes for one hill
     support: float = 0.01  # votes a hill needs, as a share of the image's median animal
 
 
@@ -50,6 +51,7 @@ class Grouping(NamedTuple):
     labels: Labels  # (h, w): 0 outside and where no hill is known, else 1..n
     middle: Floats  # (n, 2): x, y of each hill
     height: Floats  # (n,) of each hill, in [0, 1]
+    doubt: Floats  # (h, w) bits in [0, 1]: 1 where a vote falls right between two hills
 
 
 def group(inside: Mask, maps: InstanceMaps, config: GroupingConfig | None = None) -> Grouping:
@@ -64,16 +66,49 @@ def group(inside: Mask, maps: InstanceMaps, config: GroupingConfig | None = None
     nearest, peaks = _settled(votes, peaks, maps.center, inside.shape, config)
     if not len(peaks):
         nothing = np.zeros((0, 2), np.float32)
-        return Grouping(np.zeros(inside.shape, np.int32), nothing, nothing[:, 0])
-    middle = peaks[:, ::-1] + np.float32(0.5)
+        sure = np.zeros(inside.shape, np.float32)
+        return Grouping(np.zeros(inside.shape, np.int32), nothing, nothing[:, 0], sure)
     side = np.sqrt(np.bincount(nearest, minlength=len(peaks))).astype(np.float32)
+    middle = peaks[:, ::-1] + np.float32(0.5)
     missed = np.hypot(*(votes - middle[nearest].T))
     sure = missed <= np.maximum(config.agree * side[nearest], 1.0)
     markers = np.zeros(inside.shape, np.int32)
     markers[rows[sure], columns[sure]] = nearest[sure] + 1
     labels = flood(1.0 - maps.contact, inside, markers)
     height = maps.center[peaks[:, 0], peaks[:, 1]]
-    return Grouping(labels, middle.astype(np.float32), height)
+    middle = _averaged(votes[:, sure], nearest[sure], middle)
+    doubt = np.zeros(inside.shape, np.float32)
+    doubt[rows, columns] = _doubt(
+        votes, middle, side, missed > config.spread * side[nearest], config
+    )
+    return Grouping(labels, middle.astype(np.float32), height, doubt)
+
+
+def _averaged(votes: Floats, nearest: NDArray[np.int64], middle: Floats) -> Floats:
+    """Hills (n, 2) moved to the mean of their votes, which is finer than the grid."""
+    count = np.bincount(nearest, minlength=len(middle))
+    sums = np.stack([np.bincount(nearest, axis, len(middle)) for axis in votes], 1)
+    return np.where(count[:, None] > 0, sums / np.maximum(count, 1)[:, None], middle)
+
+
+def _doubt(
+    votes: Floats, middle: Floats, side: Floats, unsure: Mask, config: GroupingConfig
+) -> Floats:
+    """Entropy of each vote between the two hills that explain it best, bits (n,).
+
+    A vote for hill k scatters around it with a sigma of `spread` animals. Only `unsure` votes are
+    looked at: one that falls on a hill is in no doubt.
+    """
+    bits = np.zeros(votes.shape[1], np.float32)
+    if len(middle) < 2 or not unsure.any():
+        return bits
+    sigma = np.maximum(config.spread * side, 1.0)
+    away = ((votes[:, unsure, None] - middle.T[:, None]) ** 2).sum(0) / (2 * sigma**2)
+    best = np.partition(away, 1, axis=1)[:, :2]
+    p = 1 / (1 + np.exp(-np.clip(best[:, 1] - best[:, 0], 0, 50)))  # of the better one
+    rest = np.clip(1 - p, 1e-12, 1)
+    bits[unsure] = -(p * np.log2(p) + rest * np.log2(rest))
+    return bits
 
 
 def _peaks(center: Floats, config: GroupingConfig) -> NDArray[np.int64]:

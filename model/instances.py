@@ -85,7 +85,27 @@ def extract(
     maps: InstanceMaps | None = None,
     config: ExtractionConfig | None = None,
 ) -> tuple[Instance, ...]:
-    """The animals of one image.
+    """The animals of one image: the first part of `tell_apart`."""
+    return tell_apart(probability, height, width, categories, version, maps, config).instances
+
+
+class Extraction(NamedTuple):
+    """What is made of the maps of one image."""
+
+    instances: tuple[Instance, ...]
+    doubt: Floats  # (h, w) bits in [0, 1] at stride 4: whose cell this is; see `Grouping`
+
+
+def tell_apart(
+    probability: Floats,
+    height: int,
+    width: int,
+    categories: Sequence[str],
+    version: str,
+    maps: InstanceMaps | None = None,
+    config: ExtractionConfig | None = None,
+) -> Extraction:
+    """The animals of one image, and where it is in doubt whose a cell is.
 
     Args:
         probability: (C, h, w) float32 softmax at stride 4 of the image, class 0 = background.
@@ -103,7 +123,7 @@ def extract(
     stride = 2 if height * width <= config.fine_pixels else STRIDE
     h, w = -(-height // stride), -(-width // stride)
     grid = np.stack([resample(layer, stride / STRIDE, h, w) for layer in probability])
-    labels, hill = _told_apart(grid, stride, maps, config)
+    labels, hill, doubt = _told_apart(grid, stride, maps, config)
     count = np.bincount(labels.ravel(), minlength=hill.size)
     belief = np.stack([np.bincount(labels.ravel(), p.ravel(), hill.size) for p in grid[1:]])
     found = [
@@ -116,9 +136,10 @@ def extract(
         for k in range(1, count.size)
         if count[k]
     ]
-    return tuple(
-        _outlined(found, probability, labels, (height, width), stride, categories, version, config)
-    )
+    size = (height, width)
+    made = _outlined(found, probability, labels, size, stride, categories, version, config)
+    rows, columns = probability.shape[1:]
+    return Extraction(tuple(made), cv2.resize(doubt, (columns, rows), interpolation=cv2.INTER_AREA))
 
 
 class Found(NamedTuple):
@@ -132,20 +153,22 @@ class Found(NamedTuple):
 
 def _told_apart(
     grid: Floats, stride: int, maps: InstanceMaps | None, config: ExtractionConfig
-) -> tuple[Labels, Floats]:
-    """(h, w) one number an animal, and the height of each number's hill, 1 where there is none."""
+) -> tuple[Labels, Floats, Floats]:
+    """(h, w) one number an animal, the height of each one's hill, 1 without, and (h, w) doubt."""
     winner = grid.argmax(0)
     labels, heights = np.zeros(winner.shape, np.int32), [np.ones(1, np.float32)]
+    doubt = np.zeros(winner.shape, np.float32)
     if maps is not None:
-        labels, _, height = group(winner > 0, _finer(maps, stride, winner.shape), config.votes)
-        heights.append(height)
+        found = group(winner > 0, _finer(maps, stride, winner.shape), config.votes)
+        labels, doubt = found.labels, found.doubt
+        heights.append(found.height)
     known = int(sum(map(len, heights))) - 1
     for index in range(1, len(grid)):
         more = separate(grid[index], (winner == index) & (labels == 0), config.shape)
         labels = np.where(more > 0, more + known, labels)
         heights.append(np.ones(int(more.max(initial=0)), np.float32))
         known += heights[-1].size
-    return labels, np.concatenate(heights)
+    return labels, np.concatenate(heights), doubt
 
 
 def _finer(maps: InstanceMaps, stride: int, shape: tuple[int, ...]) -> InstanceMaps:

@@ -46,7 +46,7 @@ class Prediction:
     Attributes:
         probability: (C, h, w) float32 softmax at stride 4 of the image, h = ceil(H/4); class 0 is
             the background, class c the predictor's ``categories[c - 1]``.
-        uncertainty: (h, w) uint8, 255 = entropy / ln C of 1.
+        uncertainty: (h, w) uint8, 255 = entropy / ln C of 1; doubts about whose a cell is count.
         instances: animals in image pixels, with scores and the version's id.
     """
 
@@ -109,13 +109,9 @@ class Predictor:
         """
         height, width = image.shape[:2]
         probability, maps = self.maps(image)
-        return Prediction(
-            probability=probability,
-            uncertainty=uncertainty.to_bytes(uncertainty.entropy(probability)),
-            instances=instances.extract(
-                probability, height, width, self.categories, self.version, maps
-            ),
-        )
+        made = instances.tell_apart(probability, height, width, self.categories, self.version, maps)
+        unsure = uncertainty.with_doubt(uncertainty.entropy(probability), probability, made.doubt)
+        return Prediction(probability, uncertainty.to_bytes(unsure), made.instances)
 
     def probability(self, image: NDArray[np.uint8]) -> Floats:
         """The first of `maps`."""

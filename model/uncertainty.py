@@ -74,6 +74,18 @@ def entropy(probability: Floats) -> Floats:
     return np.clip(total, 0.0, 1.0).astype(np.float32)
 
 
+def with_doubt(normalized: Floats, probability: Floats, doubt: Floats) -> Floats:
+    """The map, raised where it is unsure which animal a cell belongs to.
+
+    Args:
+        normalized: (h, w) from `entropy`.
+        probability: (C, h, w) softmax, class 0 = background.
+        doubt: (h, w) bits in [0, 1] between the two likeliest animals (`model.grouping`).
+    """
+    animal = 1.0 - probability[0]
+    return np.maximum(normalized, animal * doubt / np.float32(np.log2(len(probability))))
+
+
 def to_bytes(normalized: Floats) -> Bytes:
     """[0, 1] -> uint8, rounded: the form in which uncertainty maps are stored."""
     return np.asarray(np.round(np.clip(normalized, 0, 1) * 255), np.uint8)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from benchmarks.semi_sets import coco_images
 from data_io.scenes import CAMERAS, scene
 from model.grouping import Grouping, InstanceMaps, group
-from model.targets import STRIDE, animal_ids, animal_targets
+from model.targets import HILL, STRIDE, animal_ids, animal_targets
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 Ids = NDArray[np.uint16]
@@ -117,17 +117,20 @@ def test_random_herds_come_back(seed: int) -> None:
         ids[((rows - y) / a) ** 2 + ((columns - x) / b) ** 2 <= 1] = number
     middles = animal_targets(ids)
     _, found = grouped(ids)
-    # Two animals whose visible parts have one middle cannot be told apart by it.
+    # Two animals whose visible parts have about one middle cannot be told apart by it.
     back = recovered(ids)
     assert sum(back) >= len(back) - 2 * _shared(ids)
     assert found.labels.shape == middles.center.shape
 
 
 def _shared(ids: Ids) -> int:
-    """Pairs of animals whose middles are less than two cells apart."""
-    points = [np.argwhere(ids == k).mean(0) for k in np.unique(ids)[1:]]
+    """Pairs so near that the larger one's hill hides the other's: two cells, or two sigmas."""
+    places = [np.argwhere(ids == k) for k in np.unique(ids)[1:]]
+    known = [(place.mean(0), np.sqrt(len(place))) for place in places]
     return sum(
-        bool(np.hypot(*(a - b)) < 2 * STRIDE) for i, a in enumerate(points) for b in points[:i]
+        bool(np.hypot(*(a - b)) < max(2 * STRIDE, 2 * HILL * max(s, t)))
+        for i, (a, s) in enumerate(known)
+        for b, t in known[:i]
     )
 
 
@@ -186,6 +189,23 @@ def test_lost_votes_are_flooded_up_to_the_contact() -> None:
         wrong += int((found.labels[own] != np.bincount(found.labels[own]).argmax()).sum())
     assert len(found.middle) == 2
     assert wrong <= 0.02 * (cells > 0).sum()
+
+
+def test_votes_between_two_hills_are_in_doubt_and_others_are_not() -> None:
+    ids = canvas()
+    ids[20:100, 20:120], ids[20:100, 120:220] = 1, 2
+    exact = maps_of(ids)
+    cells = ids[2::4, 2::4]
+    assert group(cells > 0, exact).doubt.max() < 0.05
+    offset = exact.offset.copy()
+    columns = (np.arange(cells.shape[1]) + 0.5)[None]
+    strip = np.s_[:, 27:33]  # these cells vote for the border, right between both middles
+    offset[0][strip] = np.broadcast_to(30.0 - columns, cells.shape)[strip]
+    doubt = group(cells > 0, exact._replace(offset=offset)).doubt
+    assert doubt[5:25, 27:33].min() > 0.5  # less than 1: these votes make one of them larger
+    assert doubt[:, :26].max() < 0.05
+    alone = group(cells == 1, exact._replace(offset=offset, center=exact.center * (cells == 1)))
+    assert not alone.doubt.any()  # there is only one hill
 
 
 def test_without_hills_nothing_is_decided() -> None:

@@ -22,6 +22,7 @@ from model.uncertainty import (
     regions,
     to_bytes,
     verified_cells,
+    with_doubt,
     without_verified,
 )
 
@@ -252,3 +253,18 @@ def test_budget_bounds_and_image_border_hold_for_any_map(
     assert area <= 0.05 * height * width
     assert [r.score for r in made] == sorted((r.score for r in made), reverse=True)
     assert 0 <= image_score(unsure, classes) <= 1
+
+
+def test_doubts_about_whose_a_cell_is_raise_the_map_by_their_bits() -> None:
+    calm = np.full((4, 6), 0.1, np.float32)
+    doubt = np.zeros((4, 6), np.float32)
+    doubt[1, 2] = doubt[1, 3] = 1.0
+    for classes in (2, 4):
+        p = np.full((classes, 4, 6), 0.0, np.float32)
+        p[1] = 1.0
+        p[:, 1, 3] = 0.0
+        p[0, 1, 3] = 1.0  # no animal there, so nobody's cell
+        raised = with_doubt(calm, p, doubt)
+        assert raised[1, 2] == pytest.approx(1 / np.log2(classes))
+        assert raised[1, 3] == pytest.approx(0.1)
+        assert (np.delete(raised.ravel(), [8]) == calm[0, 0]).all()
