@@ -197,12 +197,11 @@ def _outlined(
         return
     least = max(config.min_area, config.min_median * float(np.median([f.area for f in found])))
     boxes = _label_boxes(labels)
+    margin = np.asarray(probability[1:].max(0) - probability[0], np.float32)
     for animal in sorted(found, key=lambda f: (f.category, -f.area)):
         if animal.area < least:
             continue
-        mask, x0, y0 = outline_mask(
-            probability, labels, animal.label, boxes[animal.label], stride, size
-        )
+        mask, x0, y0 = outline_mask(margin, labels, animal.label, boxes[animal.label], stride, size)
         if mask.any():
             parts = simplify(parts_of_mask(mask, x0, y0), *size, budget=OUTLINE_BUDGET)
             yield Instance(
@@ -232,7 +231,7 @@ def _label_boxes(labels: Labels) -> dict[int, tuple[int, int, int, int]]:
 
 
 def outline_mask(
-    probability: Floats,
+    margin: Floats,
     labels: Labels,
     label: int,
     box: tuple[int, int, int, int],
@@ -245,7 +244,7 @@ def outline_mask(
     one half, so that crops computed one by one neither overlap nor leave a gap.
 
     Args:
-        probability: (C, h4, w4) at stride 4.
+        margin: (h4, w4) at stride 4, how much more probable any animal is than the background.
         labels: (h, w) at `stride`; `label` is the animal, `box` its rows and columns.
         size: height and width of the image.
 
@@ -269,19 +268,9 @@ def outline_mask(
     # Cut the map first: warping reads only what it needs, and coordinates stay small.
     r0, c0 = max(0, y0 // STRIDE - 1), max(0, x0 // STRIDE - 1)
     r1, c1 = -(-(y0 + h) // STRIDE) + 1, -(-(x0 + w) // STRIDE) + 1
-    layers = [
-        resample(
-            np.ascontiguousarray(layer[r0:r1, c0:c1]),
-            1 / STRIDE,
-            h,
-            w,
-            x0 - c0 * STRIDE,
-            y0 - r0 * STRIDE,
-        )
-        for layer in probability
-    ]
-    mask = (np.max(layers[1:], axis=0) > layers[0]) & (share > 0.5)
-    return _without_crumbs(mask), x0, y0
+    near = np.ascontiguousarray(margin[r0:r1, c0:c1])
+    fine = resample(near, 1 / STRIDE, h, w, x0 - c0 * STRIDE, y0 - r0 * STRIDE)
+    return _without_crumbs((fine > 0) & (share > 0.5)), x0, y0
 
 
 def _without_crumbs(mask: Mask) -> Mask:

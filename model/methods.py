@@ -265,7 +265,7 @@ def _published(
     l_u, l_c, reliable = official.losses(joint, alpha, learner.banks, rule, learner.sample)
     total = loss + config.lambda_u * l_u + config.lambda_c * l_c
     supervised_l, unsupervised_l, contrast_l = (float(part.detach()) for part in (loss, l_u, l_c))
-    return StepLosses(total, supervised_l, unsupervised_l, contrast_l, reliable)
+    return StepLosses(total, supervised_l, unsupervised_l, contrast_l, reliable=reliable)
 
 
 STEPS: dict[str, Step] = {"mean_teacher": mean_teacher, "cutmix": cutmix, "u2pl": u2pl}
