@@ -22,6 +22,7 @@ def export(network: SegmentationNetwork, path: Path) -> None:
     """
     plain = copy.deepcopy(network).to("cpu").float().eval()
     plain = plain.to(memory_format=torch.contiguous_format)
+    _spell_out(plain)
     names = ["logits", "animals"] if network.config.instances else ["logits"]
     buffer = io.BytesIO()
     image = torch.zeros(1, 3, 4 * MULTIPLE, 6 * MULTIPLE)
@@ -42,6 +43,37 @@ def export(network: SegmentationNetwork, path: Path) -> None:
             dynamo=False,
         )
     path.write_bytes(buffer.getvalue())  # by hand: a full disk must be an OSError
+
+
+def _spell_out(module: torch.nn.Module) -> None:
+    """Replace group norms by plain sums: ONNX Runtime computes the operator in one thread."""
+    for name, child in module.named_children():
+        if isinstance(child, torch.nn.GroupNorm):
+            setattr(module, name, _SpelledOut(child))
+        else:
+            _spell_out(child)
+
+
+class _SpelledOut(torch.nn.Module):
+    """A group norm as one scale and one shift a channel."""
+
+    def __init__(self, norm: torch.nn.GroupNorm) -> None:
+        super().__init__()
+        self.norm = norm
+
+    def forward(self, maps: Tensor) -> Tensor:
+        norm = self.norm
+        groups = maps.reshape(1, norm.num_groups, -1)
+        mean = groups.mean(dim=2, keepdim=True)
+        spread = (groups * groups).mean(dim=2, keepdim=True) - mean * mean
+        # Each group's figures for each of its channels.
+        inverse = torch.rsqrt(spread + norm.eps).expand(
+            -1, -1, norm.num_channels // norm.num_groups
+        )
+        scale = norm.weight * inverse.reshape(-1)
+        middle = mean.expand(-1, -1, norm.num_channels // norm.num_groups).reshape(-1)
+        shift = norm.bias - middle * scale
+        return maps * scale.view(1, -1, 1, 1) + shift.view(1, -1, 1, 1)
 
 
 class _Proposal(torch.nn.Module):
