@@ -14,11 +14,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,9 +23,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from benchmarks.common import ROOT, append, provenance, records, tree
+from benchmarks.common import ROOT, provenance, tree
 from benchmarks.semi_sets import Material, cattle, labeled_image, without_labels
 from benchmarks.semi_supervised import train
+from benchmarks.study import print_newest, run_missing
 from data_io.geometry import rle_of_mask, rle_of_parts
 from data_io.scenes import CAMERAS, scene
 from data_io.types import Category
@@ -63,17 +61,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps(train_and_score(options.data, Run(**json.loads(options.one)))))
         return 0
     if not options.show:
-        done = {row["key"] for row in records(options.out) if row["model"] == tree("model")}
-        todo = [run for run in planned(options) if run.key not in done]
-        print(f"{len(todo)} trainings to go", file=sys.stderr)
-        with ThreadPoolExecutor(options.jobs) as workers:
-            for record in workers.map(lambda run: in_process(options.data, run), todo):
-                append(options.out, record)
-    rows = records(options.out)
-    newest = rows[-1]["model"] if rows else ""
-    print(f"model code {newest}")
-    print_table([row for row in rows if row["model"] == newest])
+        runs, out = planned(options), options.out
+        run_missing("benchmarks.instances", options.data, runs, out, options.jobs, _told)
+    print_newest(options.out, print_table)
     return 0
+
+
+def _told(record: dict[str, Any]) -> str:
+    return f"AP {record['votes']['ap']:.3f}"
 
 
 def planned(options: argparse.Namespace) -> Iterator[Run]:
@@ -83,18 +78,6 @@ def planned(options: argparse.Namespace) -> Iterator[Run]:
             for name in options.sets:
                 for method in METHODS:
                     yield Run(name, method, labels, seed, options.minutes)
-
-
-def in_process(data: Path, run: Run) -> dict[str, Any]:
-    """Train and score in a process of its own; a failure ends the study."""
-    line = [sys.executable, "-m", "benchmarks.instances", "--data", str(data)]
-    line += ["--one", json.dumps(vars(run))]
-    done = subprocess.run(line, stdout=subprocess.PIPE, text=True, check=False, cwd=ROOT)
-    if done.returncode:
-        raise SystemExit(f"{run} ended with {done.returncode}")
-    record: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    print(f"{record['key']}: AP {record['votes']['ap']:.3f}", file=sys.stderr)
-    return record
 
 
 def train_and_score(data: Path, run: Run) -> dict[str, Any]:

@@ -24,16 +24,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.common import ROOT, append, provenance, records, tree
+from benchmarks.common import ROOT, provenance, tree
 from benchmarks.semi_sets import SETS, Material, material
 from benchmarks.semi_table import print_table
+from benchmarks.study import print_newest, run_missing
 
 PLANS: dict[str, list[tuple[tuple[str, ...], tuple[str, ...], tuple[int, ...], float]]] = {
     "short": [(("drone", "barn"), ("supervised", "cutmix", "u2pl"), (0, 1, 2), 3.0)],
@@ -65,17 +65,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps(train_and_score(options.data, Run(**json.loads(options.one)))))
         return 0
     if not options.show:
-        done = {row["key"] for row in records(options.out) if row["model"] == tree("model")}
-        todo = [run for run in planned(options) if run.key not in done]
-        print(f"{len(todo)} trainings to go", file=sys.stderr)
-        with ThreadPoolExecutor(options.jobs) as workers:
-            for record in workers.map(lambda run: in_process(options.data, run), todo):
-                append(options.out, record)
-    rows = records(options.out)
-    newest = rows[-1]["model"] if rows else ""
-    print(f"model code {newest}")
-    print_table([row for row in rows if row["model"] == newest])
+        runs, out = planned(options), options.out
+        run_missing("benchmarks.semi_supervised", options.data, runs, out, options.jobs, _told)
+    print_newest(options.out, print_table)
     return 0
+
+
+def _told(record: dict[str, Any]) -> str:
+    return f"test {record['test']['iou']:.3f}"
 
 
 def planned(options: argparse.Namespace) -> Iterator[Run]:
@@ -86,18 +83,6 @@ def planned(options: argparse.Namespace) -> Iterator[Run]:
             for name in options.sets or sets:
                 for method in options.methods or methods:
                     yield Run(name, method, seed, options.minutes or minutes, settings)
-
-
-def in_process(data: Path, run: Run) -> dict[str, Any]:
-    """Train in a process of its own, as users' trainings do; a failure ends the study."""
-    line = [sys.executable, "-m", "benchmarks.semi_supervised", "--data", str(data)]
-    line += ["--one", json.dumps({**vars(run), "settings": list(run.settings)})]
-    done = subprocess.run(line, stdout=subprocess.PIPE, text=True, check=False, cwd=ROOT)
-    if done.returncode:
-        raise SystemExit(f"{run} ended with {done.returncode}")
-    record: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    print(f"{record['key']}: test {record['test']['iou']:.3f}", file=sys.stderr)
-    return record
 
 
 def train_and_score(data: Path, run: Run) -> dict[str, Any]:

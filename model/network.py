@@ -97,7 +97,9 @@ class SegmentationNetwork(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) -> decoded logits (B, 1 + categories, H/4, W/4)."""
-        logits = self.segmentation(self.features(image))
+        return self._decoded(self.segmentation(self.features(image)))
+
+    def _decoded(self, logits: Tensor) -> Tensor:
         return decode_logits(logits) if self.config.encoding == "contact_band" else logits
 
     def proposal(self, image: Tensor) -> tuple[Tensor, ...]:
@@ -106,14 +108,13 @@ class SegmentationNetwork(nn.Module):
         Its channels are the heat-map and contacts, as probabilities, and the offset in pixels
         between them: center, x, y, contact.
         """
-        logits, _, animals = self.outputs(image)
-        if self.config.encoding == "contact_band":
-            logits = decode_logits(logits)
-        if animals is None:
+        outputs = self.outputs(image)
+        logits = self._decoded(outputs.logits)
+        if outputs.animals is None:
             return (logits,)
-        center, offset, contact = animals
-        ends = (m.sigmoid()[:, None] for m in (center, contact))
-        return logits, torch.cat([next(ends), offset, next(ends)], dim=1)
+        center, offset, contact = outputs.animals
+        parts = [center.sigmoid()[:, None], offset, contact.sigmoid()[:, None]]
+        return logits, torch.cat(parts, dim=1)
 
     def outputs(self, image: Tensor) -> Outputs:
         """Logits of every segmentation head for (B, 3, H, W) images."""

@@ -1,7 +1,7 @@
 // Who gets the ground that animals have just come to cover, by the switch `overlap`.
 
 import { boxOf } from "./draw.js";
-import { area, flatRings, intersect, overlap, subtract } from "./raster.js";
+import { area, emptyMask, flatRings, intersect, overlap, subtract } from "./raster.js";
 import { edited } from "./store.js";
 
 const boxesMeet = ([ax, ay, aw, ah], { x, y, width, height }) =>
@@ -38,8 +38,7 @@ export class Claims {
   /** As `settle` for a new animal, which also leaves the new ones before it their ground. */
   settleNew(mask) {
     if (this.rule === "allow") return mask;
-    const nothing = subtract(mask, mask);
-    const taken = this.settle(nothing, this.given.reduce(subtract, mask));
+    const taken = this.settle(emptyMask(), this.given.reduce(subtract, mask));
     this.given.push(taken);
     return taken;
   }

@@ -36,6 +36,13 @@ def wire(canvas: Any) -> None:
     canvas.page.wait_for_selector(".hm-root[data-wire=ready]")
 
 
+def click_along(canvas: Any, points: Any) -> None:
+    """Clicks, each once the ways from the one before are known."""
+    for x, y in points:
+        canvas.click(x, y)
+        wire(canvas)
+
+
 def overlap(store: Store, image: str, truth: Any) -> float:
     """IoU of the newest animal with the truth."""
     mask = mask_of_parts(store.revision(image).instances[-1].parts, 400, 640)
@@ -50,9 +57,7 @@ def test_an_outline_follows_the_edges_from_click_to_click(
     canvas.open(image)
     canvas.press("w")
     ring = herd.oval(2, 0, 12, grow=2.0)[0].outer  # clicks lie two pixels off the edge
-    for x, y in ring[[0, 3, 6, 9]]:
-        canvas.click(x, y)
-        wire(canvas)
+    click_along(canvas, ring[[0, 3, 6, 9]])
     canvas.press("Enter")
     canvas.revision(1)
     drawn = store.revision(image).instances[-1]
@@ -62,9 +67,7 @@ def test_an_outline_follows_the_edges_from_click_to_click(
 
     canvas.press("Control+z")
     canvas.revision(2)
-    for x, y in ring[[0, 3]]:
-        canvas.click(x, y)
-        wire(canvas)
+    click_along(canvas, ring[[0, 3]])
     before = canvas.read("h.session.draft")
     canvas.click(500, 200)
     wire(canvas)
@@ -112,18 +115,14 @@ def test_an_outline_that_survives_a_reload_goes_on_along_the_edges(
     canvas.open(image)
     canvas.press("w")
     ring = herd.oval(2, 0, 12, grow=2.0)[0].outer
-    for x, y in ring[[0, 3]]:
-        canvas.click(x, y)
-        wire(canvas)
+    click_along(canvas, ring[[0, 3]])
     before = canvas.read("h.session.draft")
     canvas.read("h.editor.queue.journal.settled()")
     canvas.page.reload()
     canvas.page.wait_for_selector(f'.hm-root[data-ready="{image}"]')
     assert canvas.read("[h.session.draft, h.state.tool]") == [before, "wire"]
     canvas.page.locator(".hc-stage").focus()
-    for x, y in ring[[6, 9]]:
-        canvas.click(x, y)
-        wire(canvas)
+    click_along(canvas, ring[[6, 9]])
     canvas.press("Enter")
     canvas.revision(1)
     assert overlap(store, image, herd.truth(2)) > 0.96

@@ -1,0 +1,61 @@
+"""A resumable study: a process for each run, finished ones appended at once and never repeated."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Protocol
+
+from benchmarks.common import ROOT, append, records, tree
+
+Record = dict[str, Any]
+
+
+class Run(Protocol):
+    """One training of a study; its fields are the arguments that make it anew."""
+
+    @property
+    def key(self) -> str: ...
+
+
+def run_missing(
+    module: str,
+    data: Path,
+    runs: Iterable[Run],
+    out: Path,
+    jobs: int,
+    told: Callable[[Record], str],
+) -> None:
+    """Do the runs that `out` does not hold for this state of `model/`, `jobs` at a time.
+
+    Each is ``python -m MODULE --data DATA --one FIELDS``, whose last line is its record; a failure
+    ends the study. `told` is what is said of a record.
+    """
+    done = {row["key"] for row in records(out) if row["model"] == tree("model")}
+    todo = [run for run in runs if run.key not in done]
+    print(f"{len(todo)} trainings to go", file=sys.stderr)
+    with ThreadPoolExecutor(jobs) as workers:
+        for record in workers.map(lambda run: _in_process(module, data, run), todo):
+            print(f"{record['key']}: {told(record)}", file=sys.stderr)
+            append(out, record)
+
+
+def _in_process(module: str, data: Path, run: Run) -> Record:
+    line = [sys.executable, "-m", module, "--data", str(data), "--one", json.dumps(vars(run))]
+    done = subprocess.run(line, stdout=subprocess.PIPE, text=True, check=False, cwd=ROOT)
+    if done.returncode:
+        raise SystemExit(f"{run} ended with {done.returncode}")
+    record: Record = json.loads(done.stdout.strip().splitlines()[-1])
+    return record
+
+
+def print_newest(out: Path, print_table: Callable[[list[Record]], None]) -> None:
+    """The table of the state of `model/` that was recorded last."""
+    rows = records(out)
+    newest = rows[-1]["model"] if rows else ""
+    print(f"model code {newest}")
+    print_table([row for row in rows if row["model"] == newest])
