@@ -1,11 +1,9 @@
 // Who gets the ground that animals have just come to cover, by the switch `overlap`.
 
 import { boxOf } from "./draw.js";
+import { boxesMeet } from "./meet.js";
 import { area, emptyMask, flatRings, intersect, overlap, subtract } from "./raster.js";
 import { edited } from "./store.js";
-
-const boxesMeet = ([ax, ay, aw, ah], { x, y, width, height }) =>
-  ax < x + width && x < ax + aw && ay < y + height && y < ay + ah;
 
 /** The claims of one undo step. Animals that take part in it do not count as others. */
 export class Claims {
@@ -25,8 +23,9 @@ export class Claims {
     if (this.rule === "allow") return mask;
     let taken = mask;
     const ground = subtract(mask, before);
+    const box = [ground.x, ground.y, ground.width, ground.height];
     for (const other of this.others) {
-      if (!boxesMeet(boxOf(other.parts), ground)) continue;
+      if (!boxesMeet(boxOf(other.parts), box)) continue;
       const theirs = this.left.get(other.id) ?? this.shaping.raster(other.parts);
       if (!overlap(ground, theirs)) continue;
       if (this.rule === "spare") taken = subtract(taken, intersect(ground, theirs));
