@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -29,6 +28,7 @@ from tests.data_io.formats.herds import (
     herds,
     instance,
     read_or_refuse,
+    stuck_after,
 )
 
 TEXT = st.text(
@@ -336,11 +336,9 @@ LAUGHS = "<!DOCTYPE x [<!ENTITY a 'ha'>" + "".join(
 def test_hostile_files_end_in_one_sentence(tmp_path: Path, content: str | bytes, word: str) -> None:
     if isinstance(content, str) and "%d" in content:
         content %= tuple(range(10_001))
-    start = time.process_time()
-    with pytest.raises(DataError, match=word) as caught:
+    with pytest.raises(DataError, match=word) as caught, stuck_after():
         read(tmp_path, content)
     assert "\n" not in caught.value.sentence()
-    assert time.process_time() - start < 1
 
 
 def test_limits_are_on_the_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

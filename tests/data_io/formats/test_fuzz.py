@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import resource
 import shutil
-import time
 from pathlib import Path
 
 import pytest
@@ -13,10 +12,17 @@ import pytest
 from data_io.errors import DataError
 from data_io.formats import export
 from data_io.formats.registry import FORMATS
-from tests.data_io.formats.herds import HOLED, TWO_PARTS, box_part, export_of, instance
+from tests.data_io.formats.herds import (
+    HOLED,
+    TWO_PARTS,
+    box_part,
+    export_of,
+    instance,
+    stuck_after,
+)
 
 READERS = [name for name, one in FORMATS.items() if one.read]
-MOST_SECONDS, MOST_BYTES = 10.0, 1 << 30
+MOST_BYTES = 1 << 30
 NASTY = (
     b"\x00", b"\xff\xfe", b"-1", b"1e309", b"NaN", b"null", b"true", b"[" * 2000, b"{", b"}",
     b'"', b"\\u0000", b"../", b"999999999999999999999", b"0", b"<", b"&x;", b",", b"\n" * 50,
@@ -61,12 +67,11 @@ def fuzz(folder: Path, name: str, count: int, seed: int) -> None:
         file = rng.choice(files)
         kept = file.read_bytes()
         file.write_bytes(damage(kept, rng))
-        began = time.process_time()
         try:
-            read(whole, pictures)
+            with stuck_after():
+                read(whole, pictures)
         except DataError as error:
             assert "\n" not in error.sentence(), k  # noqa: PT017
-        assert time.process_time() - began < MOST_SECONDS, k
         file.write_bytes(kept)
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
     assert grown < MOST_BYTES

@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import io
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +39,7 @@ from tests.data_io.formats.herds import (
     instance,
     json_values,
     read_or_refuse,
+    stuck_after,
 )
 
 TRUTH = {5: Picture("a.jpg", 60, 40), 6: Picture("b.jpg", 60, 40)}
@@ -194,9 +194,8 @@ def test_rows_keep_their_order_and_all_images_are_there(tmp_path: Path) -> None:
     ],
 )
 def test_bad_rows_cost_a_sentence_each(tmp_path: Path, bad: Any, field: str, word: str) -> None:
-    start = time.process_time()
-    file = read(tmp_path, [row(), bad, row(image_id=6)])
-    assert time.process_time() - start < 1
+    with stuck_after():
+        file = read(tmp_path, [row(), bad, row(image_id=6)])
     assert [len(image.instances) for image in file.images] == [1, 1]
     known = isinstance(bad, dict) and bad["image_id"] == 5 and bad["image_id"] is not True
     assert [image.complete for image in file.images] == [not known, True]
