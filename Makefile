@@ -12,10 +12,11 @@ run:
 	@.venv/bin/python launch.py serve $(if $(PHOTOS),--photos "$(PHOTOS)",) \
 		$(if $(LABELS),--labels "$(LABELS)",) --host $(HOST) --port $(PORT)
 
-# Everything that must hold, a real browser included; at most 12 minutes on two cores.
+# Everything that must hold, a real browser included; at most 12 minutes on two cores. Two files at
+# a time: servers, browsers and trainings of more would wait for each other on a small machine.
 test:
 	@.ci/setup test lint browser
-	.venv/bin/python -m pytest -m "not long"
+	.venv/bin/python -m pytest -m "not long" -n 2 --dist loadfile --no-loadscope-reorder
 
 # Long fuzzing, races and soak.
 test-long:

@@ -41,9 +41,10 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 LOCAL = ("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:", "about:")
 START_SECONDS = 120
 VIEWPORT = {"width": 1366, "height": 768}
-# A page's first visit finds no journal of earlier tests; a reload finds its own.
+# A page's first visit finds no journal and no settings of earlier tests; a reload finds its own.
 FORGET = """if (location.protocol === "http:" && !sessionStorage.getItem("fresh")) {
-  sessionStorage.setItem("fresh", "1"); indexedDB.deleteDatabase("herdmark"); }"""
+  localStorage.clear(); sessionStorage.setItem("fresh", "1");
+  indexedDB.deleteDatabase("herdmark"); }"""
 
 
 def chromium() -> str | None:
@@ -317,7 +318,5 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, str, M
 def big_canvas(shared_context: Any, many: tuple[Any, str, ModuleType]) -> Iterator[Canvas]:
     """The editor on a plain page over the routes of `many`."""
     with watched(shared_context) as page:
-        page.add_init_script(
-            "sessionStorage.herdmark || localStorage.clear(); sessionStorage.herdmark = 1"
-        )
+        page.add_init_script(FORGET)
         yield Canvas(page, many[1])
