@@ -76,21 +76,20 @@ def _climb(height: Floats, inside: Mask, fixed: Mask | None = None) -> tuple[Cel
     flat = framed.ravel()
     cells = np.flatnonzero(flat > -np.inf)
     parent = np.arange(flat.size)
-    best = flat[cells].copy()
-    if fixed is not None:
-        best[np.pad(fixed, 1).ravel()[cells]] = np.inf
-    target = cells.copy()
+    climbing = cells if fixed is None else cells[~np.pad(fixed, 1).ravel()[cells]]
+    best, target = flat[climbing], climbing.copy()
     pitch = w + 2
     for offset in (-pitch - 1, -pitch, -pitch + 1, -1, 1, pitch - 1, pitch, pitch + 1):
-        higher = flat[cells + offset] > best
-        best[higher] = flat[cells + offset][higher]
-        target[higher] = cells[higher] + offset
-    parent[cells] = target
+        level = flat[climbing + offset]
+        higher = level > best
+        best[higher] = level[higher]
+        target[higher] = climbing[higher] + offset
+    parent[climbing] = target
     while True:
         further = parent[target]
         if np.array_equal(further, target):
-            return cells, target
-        target = parent[cells] = further
+            return cells, parent[cells]
+        target = parent[climbing] = further
 
 
 def hills(height: Floats, inside: Mask) -> Labels:
