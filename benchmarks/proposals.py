@@ -59,8 +59,7 @@ def soft_truth(masks: Sequence[NDArray[np.bool_]]) -> tuple[Floats, InstanceMaps
     for number, mask in enumerate(masks, start=1):
         ids[:height, :width][mask] = number
     targets = animal_targets(ids)
-    maps = InstanceMaps(targets.center, targets.offset / np.float32(STRIDE), targets.contact)
-    return np.stack([1 - soft, soft]).astype(np.float32), maps
+    return np.stack([1 - soft, soft]).astype(np.float32), InstanceMaps.of_targets(targets)
 
 
 def crowd(repeats: int) -> list[float]:

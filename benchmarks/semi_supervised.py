@@ -139,13 +139,14 @@ def score(network: Any, meta: dict[str, Any], images: Sequence[Any]) -> dict[str
     """
     from model.config import IGNORE
     from model.dataset import load_frame
+    from model.scale import Scaling
     from model.validation import confusion, mean_iou, predict_classes
 
     classes = 1 + network.config.categories
     total = np.zeros((classes, classes), np.int64)
     frames = []
     for record in images:
-        pixels, truth = load_frame(record, meta["max_side"])
+        pixels, truth = load_frame(record, Scaling(meta["max_side"]))
         predicted = predict_classes(network, pixels, tuple(meta["mean"]), tuple(meta["std"]))
         predicted = np.where(truth == IGNORE, 0, predicted)
         table = confusion(truth, predicted, classes)

@@ -37,6 +37,7 @@ def save_version(
     parent: str = "",
     snapshot: str = "",
     kept: str = "",
+    small_animal: float = 0.0,
 ) -> str:
     """Write a version folder atomically; returns the sha256 of its weights.
 
@@ -46,6 +47,7 @@ def save_version(
         metrics: plain JSON values.
         version, parent, snapshot: ids and hash for the record, "" = unknown.
         kept: the training phase the weights come from.
+        small_animal: size of the project's smaller animals, see `Scaling.small`.
     """
     network = SegmentationNetwork(network_config)
     network.load_state_dict(dict(network_state), strict=True)
@@ -64,6 +66,8 @@ def save_version(
             "network": network_config.as_dict(),
             "train": train_config.as_dict(),
             "max_side": train_config.max_side,
+            "least_animal": train_config.least_animal,
+            "small_animal": small_animal,
             "mean": list(mean),
             "std": list(std),
             "kept": kept,

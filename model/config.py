@@ -83,7 +83,8 @@ class TrainConfig:
     encoding: Encoding = "classes"  # contact_band: one category as background, body and band
     instances: bool = False  # a head that tells animals apart by votes for their middle
     aspp: tuple[int, ...] = ()  # dilations; () derives them from crop and stride
-    max_side: int = 1024  # images are scaled down to this long side, here and when predicting
+    max_side: int = 1024  # images are scaled down to this long side, here and when predicting, but
+    least_animal: float = 24.0  # less where animals, root of the area, had fewer pixels; 0 = never
     crop: int = 256  # side of the training crops, a multiple of 32
     batch: int = 4  # labeled crops a step
     batch_unlabeled: int = 2  # unlabeled crops ADDED to a step of the second phase
@@ -155,6 +156,7 @@ _PAPER: dict[str, Any] = {
     "representation_channels": 256,
     "aspp": (12, 24, 36),
     "optimizer": "sgd",
+    "least_animal": 0.0,
     "animal_share": 0.0,
     "labeled_jitter": False,
     "scale_low": 0.5,

@@ -38,6 +38,7 @@ from model.augment import (
 from model.config import IGNORE, Encoding, TrainConfig
 from model.distributed import own
 from model.instance_losses import AnimalLabels
+from model.scale import Scaling, measured
 from model.targets import UNKNOWN, Ids, animal_ids, animal_targets, contact_band
 
 LABELED, UNLABELED = 0, 1  # streams of random numbers
@@ -96,27 +97,27 @@ def _empty(why: str, remedy: str) -> DataError:
 class Frames:
     """Decoded images and label maps at training size, the least recently used dropped first."""
 
-    def __init__(self, max_side: int, limit_mb: int, encoding: Encoding = "classes") -> None:
-        self.max_side, self.encoding = max_side, encoding
+    def __init__(self, scaling: Scaling, limit_mb: int, encoding: Encoding = "classes") -> None:
+        self.scaling, self.encoding = scaling, encoding
         self.limit = limit_mb << 20
         self.size = 0
         self._kept: OrderedDict[str, tuple[NDArray[Any], ...]] = OrderedDict()
         self._lock = Lock()
 
     def get(self, record: SnapshotImage) -> tuple[Image, Labels]:
-        """Pixels (h, w, 3) and labels (h, w), 255 outside the verified area; long side <= max_side.
+        """Pixels (h, w, 3) and labels (h, w) at training size, 255 outside the verified area.
 
         Raises:
             DataError: as `load_frame`.
         """
         pixels, labels = self._cached(
-            record.id, lambda: load_frame(record, self.max_side, self.encoding)
+            record.id, lambda: load_frame(record, self.scaling, self.encoding)
         )
         return pixels, labels
 
     def animals(self, record: SnapshotImage) -> Ids:
         """Which animal each pixel of `get` shows, `UNKNOWN` where nobody vouches."""
-        return self._cached(f"{record.id}/animals", lambda: (load_ids(record, self.max_side),))[0]
+        return self._cached(f"{record.id}/animals", lambda: (load_ids(record, self.scaling),))[0]
 
     def _cached(
         self, key: str, load: Callable[[], tuple[NDArray[Any], ...]]
@@ -136,7 +137,7 @@ class Frames:
 
 
 def load_frame(
-    record: SnapshotImage, max_side: int, encoding: Encoding = "classes"
+    record: SnapshotImage, scaling: Scaling, encoding: Encoding = "classes"
 ) -> tuple[Image, Labels]:
     """Read and scale one image with its label map; see `Frames.get`.
 
@@ -147,28 +148,22 @@ def load_frame(
     if pixels.shape[:2] != (record.height, record.width):
         raise DataError(record.path, "the image changed its size", "import it again")
     _check_bytes(record)
-    size = _training_size(record, max_side)
+    size = scaling.size(record)
     if size != (record.width, record.height):
         pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
     labels = np.asarray(_scaled(label_map(record), size), np.uint8)
     if encoding == "contact_band":
-        ids = load_ids(record, max_side)
+        ids = load_ids(record, scaling)
         labels = np.where(labels == IGNORE, labels, contact_band(np.where(ids == UNKNOWN, 0, ids)))
     return pixels, labels
 
 
-def load_ids(record: SnapshotImage, max_side: int) -> Ids:
+def load_ids(record: SnapshotImage, scaling: Scaling) -> Ids:
     """Which animal each pixel shows at training size, `UNKNOWN` where nobody vouches."""
     animals = [rle for index, rle in record.labels if index != VOID]
     ids = animal_ids(animals, record.height, record.width)
     ids[label_map(record) == IGNORE] = UNKNOWN
-    return np.asarray(_scaled(ids, _training_size(record, max_side)), np.uint16)
-
-
-def _training_size(record: SnapshotImage, max_side: int) -> tuple[int, int]:
-    """Width and height."""
-    scale = min(1.0, max_side / max(record.height, record.width))
-    return max(1, round(record.width * scale)), max(1, round(record.height * scale))
+    return np.asarray(_scaled(ids, scaling.size(record)), np.uint16)
 
 
 def _scaled(numbers: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
@@ -224,7 +219,8 @@ class Crops:
     ) -> None:
         self.images, self.config = images, config
         self.mean, self.std = mean, std
-        self.frames = Frames(config.max_side, config.cache_mb, config.encoding)
+        self.scaling = measured(images.labeled, config.max_side, config.least_animal)
+        self.frames = Frames(self.scaling, config.cache_mb, config.encoding)
         self.left_out: deque[DataError] = deque()
         self._unreadable: set[str] = set()
         self._lock = Lock()
@@ -239,15 +235,11 @@ class Crops:
     def _usual_size(self, found: dict[str, Boxes]) -> float:
         """Median square root of an animal's box area, pixels at training size, rounded."""
         sides = [
-            np.sqrt(boxes[:, 2] * boxes[:, 3]) * self._scale(record)
+            np.sqrt(boxes[:, 2] * boxes[:, 3]) * self.scaling.of(record)
             for record in self.images.labeled
             for boxes in found[record.id].values()
         ]
         return max(1.0, float(np.round(np.median(np.concatenate(sides))))) if sides else 64.0
-
-    def _scale(self, record: SnapshotImage) -> float:
-        """Pixels at training size an image pixel."""
-        return min(1.0, self.config.max_side / max(record.height, record.width))
 
     def labeled(self, step: int) -> LabeledBatch:
         """`batch` crops, about `animal_share` of them around an animal."""
@@ -354,7 +346,7 @@ class Crops:
     ) -> Window:
         """A window that shows a random point of `area` (x, y, w, h in original pixels)."""
         config = self.config
-        scale = self._scale(record)
+        scale = self.scaling.of(record)
         zoom = float(np.exp(rng.uniform(np.log(config.scale_low), np.log(config.scale_high))))
         side = config.crop / zoom
         corner = []

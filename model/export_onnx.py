@@ -18,7 +18,7 @@ def export(network: SegmentationNetwork, path: Path) -> None:
     """Write the segmentation route h, f of a network; the representation head stays behind.
 
     Input ``image`` (1, 3, H, W) float32 normalized, H and W any multiples of 32; output ``logits``
-    (1, C, H/4, W/4) float32, and ``animals`` (1, 4, H/4, W/4) where there is an instance head.
+    (1, C, H/4, W/4) float32, and ``animals`` (1, 5, H/4, W/4) where there is an instance head.
     """
     plain = copy.deepcopy(network).to("cpu").float().eval()
     plain = plain.to(memory_format=torch.contiguous_format)

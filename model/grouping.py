@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.separation import flood
+from model.targets import STRIDE, AnimalTargets
 
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int32]
@@ -31,6 +32,13 @@ class InstanceMaps(NamedTuple):
     center: Floats  # (h, w) in [0, 1], high in the middle of animals
     offset: Floats  # (2, h, w): x and y to the middle of the animal, in cells
     contact: Floats  # (h, w): probability that another animal is right beside
+    core: Floats  # (h, w) in [0, 1]: how deep inside its animal a cell lies
+
+    @staticmethod
+    def of_targets(targets: AnimalTargets) -> InstanceMaps:
+        """What heads that are always right would say."""
+        offset = targets.offset / np.float32(STRIDE)
+        return InstanceMaps(targets.center, offset, targets.contact, targets.core)
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from model.augment import CutMix
+from model.config import IGNORE
 from model.distributed import own, size, total
 from model.network import STRIDE, Animals
 
 HEAT = 100.0  # weight of the heat-map's squared error, most of which is 0
+CORES = 2.0  # weight of the core map
+RARE = 5.0  # how much more a contact counts than a cell without
 LANDS = 0.3  # height of the teacher's hill that a vote must land on to teach
 NEAR = 2  # cells around its landing in which a vote looks for a hill
 
@@ -28,17 +31,27 @@ class AnimalLabels(NamedTuple):
     offset: Tensor  # (B, 2, h, w) pixels
     size: Tensor  # (B, h, w) pixels
     contact: Tensor  # (B, h, w)
+    core: Tensor  # (B, h, w)
 
 
-def labeled_loss(found: Animals, truth: AnimalLabels, known: Tensor) -> Tensor:
-    """Loss on labeled crops, a scalar; `known` (B, h, w) bool is verified ground."""
+def labeled_loss(found: Animals, truth: AnimalLabels, label: Tensor) -> Tensor:
+    """Loss on labeled crops, a scalar.
+
+    Args:
+        label: (B, h, w) int64 classes, 255 where nobody vouches.
+    """
+    known = label != IGNORE
     whole = truth.size > 0
     gap = (found.offset - truth.offset).abs().sum(dim=1) / truth.size.clamp(min=1.0)
     heat = (found.center.float().sigmoid() - truth.center) ** 2
-    touching = F.binary_cross_entropy_with_logits(
-        found.contact.float(), truth.contact, reduction="none"
+    touching, deep = _entropies(found, truth.contact, truth.core)
+    inside = whole & known
+    return (
+        HEAT * _mean(heat, known)
+        + _mean(gap, inside)
+        + _mean(touching, inside)
+        + CORES * _mean(deep, known & (whole | (label == 0)))
     )
-    return HEAT * _mean(heat, known) + _mean(gap, whole & known) + _mean(touching, whole & known)
 
 
 class AnimalOpinion(NamedTuple):
@@ -47,21 +60,23 @@ class AnimalOpinion(NamedTuple):
     center: Tensor  # (B, h, w) in [0, 1]
     offset: Tensor  # (B, 2, h, w) pixels
     contact: Tensor  # (B, h, w) in [0, 1]
+    core: Tensor  # (B, h, w) in [0, 1]
 
     @staticmethod
     def of(found: Animals) -> AnimalOpinion:
         """Probabilities of the head's logits."""
-        center, offset, contact = (part.float() for part in found)
-        return AnimalOpinion(center.sigmoid(), offset, contact.sigmoid())
+        center, offset, contact, core = (part.float() for part in found)
+        return AnimalOpinion(center.sigmoid(), offset, contact.sigmoid(), core.sigmoid())
 
     def with_mirrored(self, other: AnimalOpinion) -> AnimalOpinion:
         """The mean with the answer to the mirror images, turned back."""
-        center, offset, contact = (part.flip(-1) for part in other)
+        center, offset, contact, core = (part.flip(-1) for part in other)
         back = offset.new_tensor([-1.0, 1.0]).view(2, 1, 1)
         return AnimalOpinion(
             (self.center + center) / 2,
             (self.offset + offset * back) / 2,
             (self.contact + contact) / 2,
+            (self.core + core) / 2,
         )
 
 
@@ -81,16 +96,33 @@ def unlabeled_loss(
         unit: pixels that a vote may be off by to count as wrong as a missed hill.
     """
     lands = valid & (animal >= 0.5) & (_landing(teacher) >= LANDS)
-    center, contact = (mix.apply(m, STRIDE) for m in (teacher.center, teacher.contact))
+    center, contact, core = (
+        mix.apply(m, STRIDE) for m in (teacher.center, teacher.contact, teacher.core)
+    )
     offset, valid, lands, animal = (
         mix.apply(m, STRIDE) for m in (teacher.offset, valid, lands, animal)
     )
     lands = lands & _stays(offset, mix)
     gap = (found.offset - offset).abs().sum(dim=1) / unit
     heat = (found.center.float().sigmoid() - center) ** 2
-    touching = F.binary_cross_entropy_with_logits(found.contact.float(), contact, reduction="none")
+    touching, deep = _entropies(found, contact, core)
     inside = valid & (animal >= 0.5)
-    return HEAT * _mean(heat, valid) + _mean(gap, lands) + _mean(touching, inside)
+    return (
+        HEAT * _mean(heat, valid)
+        + _mean(gap, lands)
+        + _mean(touching, inside)
+        + CORES * _mean(deep, valid)
+    )
+
+
+def _entropies(found: Animals, contact: Tensor, core: Tensor) -> tuple[Tensor, Tensor]:
+    """Cross-entropy of contacts, which are rare and count more, and of cores; (B, h, w) each."""
+    rare = torch.full_like(contact, RARE)
+    touching = F.binary_cross_entropy_with_logits(
+        found.contact.float(), contact, reduction="none", pos_weight=rare
+    )
+    deep = F.binary_cross_entropy_with_logits(found.core.float(), core, reduction="none")
+    return touching, deep
 
 
 def _landing(teacher: AnimalOpinion) -> Tensor:

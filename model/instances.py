@@ -16,11 +16,12 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
 from data_io.geometry import parts_of_mask
 from data_io.simplify import simplify
-from data_io.types import Instance
+from data_io.types import Instance, Parts
 from model.grouping import GroupingConfig, InstanceMaps, group
 from model.separation import SeparationConfig, separate
 
@@ -62,10 +63,11 @@ def resample(
     Returns:
         (height, width) float32.
     """
-    whole = 0 if isinstance(step, tuple) else round(1 / step)
-    if whole and whole * step == 1 and _covers(values, step, y0 + height, x0 + width):
-        return _enlarged(values, whole, height, width, x0, y0)
     dx, dy = step if isinstance(step, tuple) else (step, step)
+    times = round(1 / dx)
+    inside = (y0 + height) * dy <= values.shape[0] and (x0 + width) * dx <= values.shape[1]
+    if dx == dy and times and times * dx == 1 and inside:
+        return _enlarged(values, times, height, width, x0, y0)
     matrix = np.array([[dx, 0, (x0 + 0.5) * dx - 0.5], [0, dy, (y0 + 0.5) * dy - 0.5]], np.float64)
     return np.asarray(
         cv2.warpAffine(
@@ -77,10 +79,6 @@ def resample(
         ),
         np.float32,
     )
-
-
-def _covers(values: Floats, step: float, bottom: int, right: int) -> bool:
-    return bottom * step <= values.shape[0] and right * step <= values.shape[1]
 
 
 def _enlarged(values: Floats, times: int, height: int, width: int, x0: int, y0: int) -> Floats:
@@ -169,6 +167,11 @@ class Found(NamedTuple):
     score: float
 
 
+def numbered(probability: Floats, maps: InstanceMaps | None) -> Labels:
+    """Which animal each cell of (C, h, w) maps at stride 4 shows (h, w); 0 = none."""
+    return _told_apart(probability, STRIDE, maps, ExtractionConfig())[0]
+
+
 def _told_apart(
     grid: Floats, stride: int, maps: InstanceMaps | None, config: ExtractionConfig
 ) -> tuple[Labels, Floats, Floats]:
@@ -194,10 +197,9 @@ def _finer(maps: InstanceMaps, stride: int, shape: tuple[int, ...]) -> InstanceM
     if stride == STRIDE:
         return maps
     step = stride / STRIDE
-    center, x, y, contact = (
-        resample(layer, step, *shape) for layer in (maps.center, *maps.offset, maps.contact)
-    )
-    return InstanceMaps(center, np.stack([x, y]) / np.float32(step), contact)
+    layers = (maps.center, *maps.offset, maps.contact, maps.core)
+    center, x, y, contact, core = (resample(layer, step, *shape) for layer in layers)
+    return InstanceMaps(center, np.stack([x, y]) / np.float32(step), contact, core)
 
 
 def _outlined(
@@ -214,14 +216,15 @@ def _outlined(
     if not found:
         return
     least = max(config.min_area, config.min_median * float(np.median([f.area for f in found])))
-    boxes = _label_boxes(labels)
+    boxes = label_boxes(labels)
     margin = np.asarray(probability[1:].max(0) - probability[0], np.float32)
     for animal in sorted(found, key=lambda f: (f.category, -f.area)):
         if animal.area < least:
             continue
         mask, x0, y0 = outline_mask(margin, labels, animal.label, boxes[animal.label], stride, size)
-        if mask.any():
-            parts = simplify(parts_of_mask(mask, x0, y0), *size, budget=OUTLINE_BUDGET)
+        whole = _without_crumbs(parts_of_mask(mask, x0, y0))
+        if whole:
+            parts = simplify(whole, *size, budget=OUTLINE_BUDGET)
             yield Instance(
                 id=uuid.uuid4().hex,
                 category=categories[animal.category - 1],
@@ -232,7 +235,7 @@ def _outlined(
             )
 
 
-def _label_boxes(labels: Labels) -> dict[int, tuple[int, int, int, int]]:
+def label_boxes(labels: Labels) -> dict[int, tuple[int, int, int, int]]:
     """Label -> (top, left, bottom, right) in cells, ends exclusive, in one pass over the map."""
     rows, columns = np.nonzero(labels)
     values = labels[rows, columns]
@@ -267,7 +270,8 @@ def outline_mask(
         size: height and width of the image.
 
     Returns:
-        (bh, bw) bool mask and the image position x0, y0 of its corner.
+        (bh, bw) bool mask, crumbs of interpolation among it, and the image position x0, y0 of its
+        corner.
     """
     height, width = size
     top, left, bottom, right = box
@@ -284,17 +288,12 @@ def outline_mask(
     grown = np.where(empty, cv2.dilate(own, kernel) > cv2.dilate(others, kernel), own > 0)
     share = resample(grown.astype(np.float32), 1 / stride, h, w)
     fine = resample(margin, 1 / STRIDE, h, w, x0, y0)
-    return _without_crumbs((fine > 0) & (share > 0.5)), x0, y0
+    return (fine > 0) & (share > 0.5), x0, y0
 
 
-def _without_crumbs(mask: Mask) -> Mask:
-    """Drop pieces below a hundredth of the mask: interpolation's crumbs, no part of an animal."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(
-        mask.astype(np.uint8), connectivity=4
-    )
-    if count <= 2:
-        return mask
-    areas = stats[:, cv2.CC_STAT_AREA].copy()
-    areas[0] = 0
-    keep = areas >= 0.01 * areas.sum()
-    return np.asarray(keep[labels], np.bool_)
+def _without_crumbs(parts: Parts) -> Parts:
+    """Drop pieces below a hundredth of the animal: interpolation's crumbs, no part of it."""
+    if len(parts) < 2:
+        return parts
+    areas = np.array([abs(shapely.Polygon(part.outer).area) for part in parts])
+    return tuple(p for p, area in zip(parts, areas, strict=True) if area >= 0.01 * areas.sum())

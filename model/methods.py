@@ -113,13 +113,12 @@ def supervised(learner: Learner, labeled: LabeledBatch) -> StepLosses:
 
 def _labeled(learner: Learner, outputs: Outputs, labeled: LabeledBatch) -> StepLosses:
     """L_s, and what the instance head loses on labels."""
-    loss = supervised_loss(outputs, labeled.label, learner.config)
-    losses = StepLosses(loss, float(loss.detach()))
+    own = supervised_loss(outputs, labeled.label, learner.config)
+    losses = StepLosses(own, float(own.detach()))
     if outputs.animals is not None and labeled.animals is not None:
-        known = _at_stride(labeled.label) != IGNORE
-        _add_instances(
-            learner, losses, instance_losses.labeled_loss(outputs.animals, labeled.animals, known)
-        )
+        label = _at_stride(labeled.label)
+        loss = instance_losses.labeled_loss(outputs.animals, labeled.animals, label)
+        _add_instances(learner, losses, loss)
     return losses
 
 

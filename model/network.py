@@ -33,11 +33,12 @@ class Animals(NamedTuple):
     center: Tensor  # (B, H/4, W/4) logits of the heat-map
     offset: Tensor  # (B, 2, H/4, W/4) pixels
     contact: Tensor  # (B, H/4, W/4) logits
+    core: Tensor  # (B, H/4, W/4) logits
 
     @staticmethod
     def of_channels(raw: Tensor, size: float) -> Animals:
-        """(B, 4, h, w) of the head, offsets in units of `size` pixels."""
-        return Animals(raw[:, 0], raw[:, 1:3] * size, raw[:, 3])
+        """(B, 5, h, w) of the head, offsets in units of `size` pixels."""
+        return Animals(raw[:, 0], raw[:, 1:3] * size, raw[:, 3], raw[:, 4])
 
 
 class Outputs(NamedTuple):
@@ -103,17 +104,17 @@ class SegmentationNetwork(nn.Module):
         return decode_logits(logits) if self.config.encoding == "contact_band" else logits
 
     def proposal(self, image: Tensor) -> tuple[Tensor, ...]:
-        """What a proposal is made of: decoded logits, and of the instance head (B, 4, H/4, W/4).
+        """What a proposal is made of: decoded logits, and of the instance head (B, 5, H/4, W/4).
 
-        Its channels are the heat-map and contacts, as probabilities, and the offset in pixels
-        between them: center, x, y, contact.
+        Its channels are center, x, y, contact and core: offsets in pixels, the others in [0, 1].
         """
         outputs = self.outputs(image)
         logits = self._decoded(outputs.logits)
         if outputs.animals is None:
             return (logits,)
-        center, offset, contact = outputs.animals
-        parts = [center.sigmoid()[:, None], offset, contact.sigmoid()[:, None]]
+        center, offset, contact, core = outputs.animals
+        shares = torch.stack([contact, core], dim=1).sigmoid()
+        parts = [center.sigmoid()[:, None], offset, shares]
         return logits, torch.cat(parts, dim=1)
 
     def outputs(self, image: Tensor) -> Outputs:
@@ -257,8 +258,8 @@ def _full_head(inputs: int, width: int, outputs: int, norm: MakeNorm) -> nn.Sequ
 
 
 def _animal_head(inputs: int, width: int, norm: MakeNorm) -> nn.Sequential:
-    """Channels center, x, y, contact; at first there are hardly any hills and contacts."""
-    last = nn.Conv2d(width, 4, 1)
+    """Channels center, x, y, contact, core; at first there are hardly any hills and contacts."""
+    last = nn.Conv2d(width, 5, 1)
     with torch.no_grad():
         for channel in (0, 3):
             nn.init.constant_(last.bias[channel : channel + 1], -math.log(99.0))  # type: ignore[index]

@@ -1,7 +1,8 @@
 """One image -> what a model version proposes for it.
 
 Route: scale to the version's long side -> normalize -> pad to a multiple of 32 -> network, once
-more mirrored -> mean probability -> stride 4 of the image -> instances, uncertainty. Regions and
+more mirrored -> mean probability -> stride 4 of the image -> instances, uncertainty. Where a
+project's animals would become too small, a larger image is looked at in tiles as well. Regions and
 score are left to `model.uncertainty`, since they depend on what a person has verified already.
 
 On the CPU the network runs in ONNX Runtime (less than half the time of eager torch), on CUDA in
@@ -29,13 +30,25 @@ from model.checkpoint import ONNX, load_version, read_meta
 from model.grouping import InstanceMaps
 from model.instances import STRIDE, resample
 from model.network import MULTIPLE, SegmentationNetwork
+from model.scale import Scaling
+from model.tiles import animals_beyond, tiled
 
 Floats = NDArray[np.float32]
-# (1, 3, H, W) -> logits (1, C, H/4, W/4), and (1, 4, H/4, W/4) of an instance head
+# (1, 3, H, W) -> logits (1, C, H/4, W/4), and (1, 5, H/4, W/4) of an instance head
 Run = Callable[[Floats], Sequence[Floats]]
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-MIRRORED = np.array([1, -1, 1, 1], np.float32).reshape(4, 1, 1)  # x points the other way
+MIRRORED = np.array([1, -1, 1, 1, 1], np.float32).reshape(5, 1, 1)  # x points the other way
+NEEDED = {
+    "categories",
+    "max_side",
+    "least_animal",
+    "small_animal",
+    "mean",
+    "std",
+}
+LARGER = 1.25  # tiles of images that hardly grow would show nothing new
+OVERLAP = 0.25  # of neighboring tiles
 REMEDY = "choose another version or train again"
 
 
@@ -60,7 +73,7 @@ class Predictor:
 
     Attributes:
         version: id of the version. categories: category ids of the classes 1..C-1.
-        device: where the network runs. max_side: long side images are scaled down to.
+        device: where the network runs. scaling: at which size images are looked at.
     """
 
     def __init__(self, run: Run, meta: Mapping[str, Any], version: str, device: str) -> None:
@@ -68,7 +81,9 @@ class Predictor:
         self.version = version
         self.device = device
         self.categories: tuple[str, ...] = tuple(str(c) for c in meta["categories"])
-        self.max_side = int(meta["max_side"])
+        self.scaling = Scaling(
+            int(meta["max_side"]), float(meta["least_animal"]), float(meta["small_animal"])
+        )
         # (3, 1, 1) each: one multiplication and one addition normalize bytes
         std = np.asarray(meta["std"], np.float32).reshape(3, 1, 1)
         self._scale = 1 / (255 * std)
@@ -91,7 +106,7 @@ class Predictor:
         folder = Path(version_dir)
         chosen = _device(device)
         meta = read_meta(folder)
-        missing = {"categories", "max_side", "mean", "std"} - meta.keys()
+        missing = NEEDED - meta.keys()
         if missing:
             why = f"version.json lacks {', '.join(sorted(missing))}"
             raise DataError(folder, why, REMEDY)
@@ -130,7 +145,37 @@ class Predictor:
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
             raise ValueError(f"expected (H, W, 3) uint8, got {image.shape} {image.dtype}")
         height, width = image.shape[:2]
-        zoom = min(1.0, self.max_side / max(height, width))
+        usual = self.scaling.usual(width, height)
+        layers = self._look(image, usual)
+        wanted = self.scaling.wanted(width, height, self.scaling.small)
+        if wanted > LARGER * usual:
+            layers = self._in_tiles(image, layers, wanted)
+        return self._sorted(layers)
+
+    def _sorted(self, layers: Floats) -> tuple[Floats, InstanceMaps | None]:
+        probability, rest = np.split(layers, [len(self.categories) + 1])
+        if not len(rest):
+            return probability, None
+        center, x, y, contact, core = rest
+        return probability, InstanceMaps(center, np.stack([x, y]), contact, core)
+
+    def _in_tiles(self, image: NDArray[np.uint8], whole: Floats, zoom: float) -> Floats:
+        """`_look` at a larger size, but for animals that are whole in no tile, those of `whole`."""
+        tile = round(self.scaling.max_side / zoom / STRIDE) * STRIDE
+        overlap = round(OVERLAP * tile)
+        fine = tiled(image, lambda part: self._look(part, zoom), tile, overlap)
+        probability, maps = self._sorted(whole)
+        numbers = instances.numbered(probability, maps)
+        return np.where(animals_beyond(numbers, overlap), whole, fine)
+
+    def _look(self, image: NDArray[np.uint8], zoom: float) -> Floats:
+        """The network's answer to an image scaled by `zoom`, on stride 4 of the image.
+
+        Returns:
+            (C, h, w) softmax, and where there is an instance head center, x, y (in cells of the
+            image), contact and core.
+        """
+        height, width = image.shape[:2]
         h, w = max(1, round(height * zoom)), max(1, round(width * zoom))
         scaled = cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA) if zoom < 1 else image
         below, right = -h % MULTIPLE, -w % MULTIPLE
@@ -140,20 +185,16 @@ class Predictor:
         mirrored = np.ascontiguousarray(batch[..., ::-1])
         seen, turned = self._run(batch), self._run(mirrored)
         mean = (_softmax(seen[0][0]) + _softmax(turned[0][0])[..., ::-1]) * np.float32(0.5)
+        if len(seen) > 1:
+            back = turned[1][0][..., ::-1] * MIRRORED
+            animals = (seen[1][0] + back) * np.float32(0.5)
+            animals[1:3] *= np.float32(1 / (zoom * STRIDE))  # pixels at this size -> image's cells
+            mean = np.concatenate([mean, animals])
         rows, columns = -(-height // STRIDE), -(-width // STRIDE)
-
-        def on_image(layers: Floats) -> Floats:
-            if zoom == 1:
-                return np.ascontiguousarray(layers[:, :rows, :columns])
-            step = (w / width, h / height)
-            return np.stack([resample(layer, step, rows, columns) for layer in layers])
-
-        if len(seen) == 1:
-            return on_image(mean), None
-        back = turned[1][0][..., ::-1] * MIRRORED
-        center, x, y, contact = on_image((seen[1][0] + back) * np.float32(0.5))
-        scale = np.float32(1 / (zoom * STRIDE))  # from pixels at training size to the image's cells
-        return on_image(mean), InstanceMaps(center, np.stack([x, y]) * scale, contact)
+        if zoom == 1:
+            return np.ascontiguousarray(mean[:, :rows, :columns])
+        step = (w / width, h / height)
+        return np.stack([resample(layer, step, rows, columns) for layer in mean])
 
 
 def _softmax(logits: Floats) -> Floats:

@@ -26,6 +26,7 @@ from model.backbone import normalization
 from model.checkpoint import load_version
 from model.config import METHODS, PRESETS, TrainConfig, train_config
 from model.dataset import Frames, pools
+from model.scale import Scaling
 from model.semantic_eval import SCHEMES, Scheme, score
 from model.training_job import DONE, FAILED, read_spec
 from model.training_setup import choose_device
@@ -118,7 +119,7 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     found = score(
         network,
         pools(snapshot).validation,
-        Frames(config.max_side, config.cache_mb, config.encoding),
+        Frames(Scaling(config.max_side), config.cache_mb, config.encoding),
         mean,
         std,
         scheme,

@@ -35,6 +35,10 @@ STRIDE = 4  # pixels a cell of the instance heads
 UNKNOWN = 65535  # id of ground nobody vouches for
 HILL = 0.1  # sigma of a hill of the heat-map, in square roots of its animal's area; a cell at least
 
+# Depth inside an animal that counts as 1, in square roots of its area: an ellipse twice as long as
+# wide is .4 deep.
+CORE = 0.4
+
 Ids = NDArray[np.uint16]  # (h, w): 0 = no animal, k = the k-th one
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -57,6 +61,17 @@ def contact_band(ids: Ids, radius: float = RADIUS) -> Labels:
     the image is no outline: the animal goes on there.
     """
     own = ids > 0
+    labels = np.where(own, BODY, 0).astype(np.uint8)
+    labels[own & (inner_distance(ids) <= radius)] = BAND
+    return labels
+
+
+def inner_distance(ids: Ids) -> Floats:
+    """Distance of each pixel of an animal to its animal's outline (h, w), pixels; 0 outside.
+
+    The border of the map is no outline: the animal goes on there.
+    """
+    own = ids > 0
     outline = np.zeros(ids.shape, np.bool_)
     for axis in (0, 1):
         before, after = (_cut(ids.shape, axis, part) for part in (slice(None, -1), slice(1, None)))
@@ -67,9 +82,7 @@ def contact_band(ids: Ids, radius: float = RADIUS) -> Labels:
     distance = cv2.distanceTransform(
         (~(outline & own)).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
     )
-    labels = np.where(own, BODY, 0).astype(np.uint8)
-    labels[own & (distance + 0.5 <= radius)] = BAND
-    return labels
+    return np.where(own, distance + 0.5, 0).astype(np.float32)
 
 
 def _cut(shape: tuple[int, ...], axis: int, part: slice) -> tuple[slice, ...]:
@@ -95,6 +108,7 @@ class AnimalTargets(NamedTuple):
     offset: Floats  # (2, h, w): x and y from the middle of a cell to that of its animal, pixels
     size: Floats  # (h, w): square root of its animal's area, pixels; 0 = no whole animal here
     contact: Floats  # (h, w): 1 = beside a cell of another animal, else 0
+    core: Floats  # (h, w) in [0, 1]: how deep inside its animal, see `CORE`; 0 outside
 
 
 def animal_targets(ids: Ids) -> AnimalTargets:
@@ -115,13 +129,22 @@ def animal_targets(ids: Ids) -> AnimalTargets:
     y, x = ((np.arange(n, dtype=np.float32) + 0.5) * STRIDE for n in (h, w))
     side = np.sqrt(area, dtype=np.float32) * whole
     taught = side[cell] > 0
+    reach = CORE * np.maximum(side[cell], 1)
     offset = np.stack([middle[0][cell] - x, middle[1][cell] - y[:, None]]) * taught
     return AnimalTargets(
         center=_hills(x, y, middle[:, whole], side[whole]),
         offset=offset.astype(np.float32),
         size=side[cell],
         contact=_contact(cell).astype(np.float32),
+        core=np.minimum(1, _at_centers(inner_distance(known)) / reach) * taught,
     )
+
+
+def _at_centers(values: Floats) -> Floats:
+    """(H, W) -> (h, w): the mean of the four pixels around the middle of each cell."""
+    h, w = (n // STRIDE for n in values.shape)
+    middle = np.s_[STRIDE // 2 - 1 : STRIDE // 2 + 1]
+    return values.reshape(h, STRIDE, w, STRIDE)[:, middle, :, middle].mean((1, 3))
 
 
 def _middles(ids: Ids) -> tuple[NDArray[np.int64], Floats]:

@@ -227,6 +227,7 @@ class Training:
             parent=Path(self.spec["parent"]).name if self.spec.get("parent") else "",
             snapshot=self.snapshot.hash,
             kept=self.names[kept],
+            small_animal=self.crops.scaling.small,
         )
         self.progress.seconds = self.pace.elapsed()
         write_result(self.job, self.names[kept], metrics, why, self.progress, self.config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import cv2
@@ -14,11 +15,14 @@ from data_io.snapshot import SnapshotImage
 from model.augment import to_tensor
 from model.config import IGNORE
 from model.dataset import Frames
-from model.network import MULTIPLE, SegmentationNetwork
+from model.instances import resample
+from model.network import MULTIPLE, STRIDE, SegmentationNetwork
 from model.targets import decode_labels
+from model.tiles import tiled
 
 WORSE = 0.03  # IoU on labeled images that a second phase may lose
 DEGENERATE_IOU = 0.05  # a version below it finds no animals worth showing
+TILE = 2048  # pixels; larger images, kept so for their small animals, are judged in tiles
 MOST_IMAGES = 40  # judged after each phase
 
 
@@ -97,14 +101,25 @@ def predict_classes(
 ) -> NDArray[np.int64]:
     """(h, w, 3) uint8 -> most probable class of each pixel (h, w)."""
     height, width = pixels.shape[:2]
+    logits = tiled(pixels, partial(_logits, network, mean, std), TILE, TILE // 4)
+    rows, columns = (STRIDE * cells for cells in logits.shape[1:])
+    full = np.stack([resample(layer, 1 / STRIDE, rows, columns) for layer in logits])
+    return np.asarray(full.argmax(0)[:height, :width], np.int64)
+
+
+def _logits(
+    network: SegmentationNetwork,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    pixels: NDArray[np.uint8],
+) -> NDArray[np.float32]:
+    """(h, w, 3) uint8 -> (C, ceil(h/4), ceil(w/4))."""
+    height, width = pixels.shape[:2]
     below, right = -height % MULTIPLE, -width % MULTIPLE
     padded = cv2.copyMakeBorder(pixels, 0, below, 0, right, cv2.BORDER_REFLECT_101)
     image = to_tensor([np.asarray(padded, np.uint8)], mean, std)
-    logits = network(image.to(next(network.parameters()).device)).float()
-    full = torch.nn.functional.interpolate(
-        logits, size=image.shape[-2:], mode="bilinear", align_corners=False
-    )
-    return np.asarray(full.argmax(dim=1)[0, :height, :width].cpu().numpy())
+    logits = network(image.to(next(network.parameters()).device))[0].float().cpu().numpy()
+    return np.asarray(logits[:, : -(-height // STRIDE), : -(-width // STRIDE)], np.float32)
 
 
 def _animal_iou(table: NDArray[np.int64]) -> float | None:

@@ -24,6 +24,7 @@ from model.checkpoint import load_version
 from model.config import IGNORE
 from model.dataset import load_frame
 from model.predictor import Predictor
+from model.scale import Scaling
 from model.targets import BAND, BODY
 from model.training_job import FAILED
 
@@ -100,8 +101,8 @@ def job(folder: Path, categories: list[Category], index: int = 1) -> Path:
 
 def test_frames_show_the_band_where_somebody_vouches(tmp_path: Path) -> None:
     image = touching(tmp_path)
-    _, plain = load_frame(image, 128)
-    _, encoded = load_frame(image, 128, "contact_band")
+    _, plain = load_frame(image, Scaling(128))
+    _, encoded = load_frame(image, Scaling(128), "contact_band")
     np.testing.assert_array_equal(encoded == IGNORE, plain == IGNORE)
     assert (encoded[72:] == IGNORE).all()
     np.testing.assert_array_equal((encoded == BODY) | (encoded == BAND), plain == 1)
@@ -110,14 +111,14 @@ def test_frames_show_the_band_where_somebody_vouches(tmp_path: Path) -> None:
 
 def test_the_band_is_as_wide_at_training_size(tmp_path: Path) -> None:
     image = touching(tmp_path)
-    _, half = load_frame(image, 64, "contact_band")
+    _, half = load_frame(image, Scaling(64), "contact_band")
     assert half.shape == (48, 64)
     assert (half[20, 17:33] == BAND).all()  # eight pixels on both sides of x = 25
 
 
 def test_void_is_no_animal(tmp_path: Path) -> None:
     image = touching(tmp_path, index=VOID)
-    _, encoded = load_frame(image, 128, "contact_band")
+    _, encoded = load_frame(image, Scaling(128), "contact_band")
     second = mask_of_rle(image.labels[1][1])
     assert (encoded[second] == IGNORE).all()
     assert (encoded == BODY).any()

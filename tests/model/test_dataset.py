@@ -15,6 +15,7 @@ from data_io.snapshot import VOID, Snapshot, SnapshotImage
 from data_io.types import Category
 from model.config import IGNORE, TrainConfig
 from model.dataset import Crops, Frames, label_map, load_frame, pools
+from model.scale import Scaling
 
 MEAN = STD = (0.5, 0.5, 0.5)
 HEIGHT, WIDTH = 90, 160
@@ -104,7 +105,7 @@ def test_label_map_knows_order_and_verified_area(tmp_path: Path) -> None:
 
 
 def test_frames_are_scaled_to_the_long_side(tmp_path: Path) -> None:
-    pixels, labels = load_frame(record(tmp_path, "a", animals=ANIMAL), 80)
+    pixels, labels = load_frame(record(tmp_path, "a", animals=ANIMAL), Scaling(80))
     assert pixels.shape == (45, 80, 3)
     assert labels.shape == (45, 80)
     assert (labels == 1).sum() == 20 * 15
@@ -113,7 +114,7 @@ def test_frames_are_scaled_to_the_long_side(tmp_path: Path) -> None:
 def test_scaled_labels_stay_over_their_animals(tmp_path: Path) -> None:
     """The middle stays the middle, as it does in the pixels, which are averaged."""
     image = record(tmp_path, "a", animals=((1, (61, 26, 99, 64)),))
-    _, labels = load_frame(image, WIDTH // 4)
+    _, labels = load_frame(image, Scaling(WIDTH // 4))
     for axis in (0, 1):
         inside = np.flatnonzero((labels == 1).any(axis=1 - axis))
         assert inside[0] == labels.shape[axis] - 1 - inside[-1]
@@ -123,23 +124,23 @@ def test_changed_or_vanished_images_are_a_sentence(tmp_path: Path) -> None:
     image = record(tmp_path, "a")
     cv2.imwrite(image.path, np.zeros((10, 10, 3), np.uint8))
     with pytest.raises(DataError, match="changed its size"):
-        load_frame(image, 80)
+        load_frame(image, Scaling(80))
     cv2.imwrite(image.path, np.zeros((HEIGHT, WIDTH, 3), np.uint8))
     with pytest.raises(DataError, match=r"a\.png: the picture changed .*; import it again"):
-        load_frame(image, 80)
+        load_frame(image, Scaling(80))
     Path(image.path).unlink()
     with pytest.raises(DataError, match=r"a\.png"):
-        load_frame(image, 80)
+        load_frame(image, Scaling(80))
 
 
 def test_cache_stays_below_its_limit_and_keeps_the_newest(tmp_path: Path) -> None:
-    frames = Frames(max_side=1024, limit_mb=0)
+    frames = Frames(Scaling(1024), limit_mb=0)
     images = [record(tmp_path, name) for name in "abc"]
     for image in images:
         frames.get(image)
     assert list(frames._kept) == ["c"]
     assert frames.size == HEIGHT * WIDTH * 4
-    roomy = Frames(max_side=1024, limit_mb=1)
+    roomy = Frames(Scaling(1024), limit_mb=1)
     assert roomy.get(images[0])[0] is roomy.get(images[0])[0]
 
 

@@ -22,9 +22,7 @@ LEAST = 64  # pixels of an animal that counts; four cells
 
 
 def maps_of(ids: Ids) -> InstanceMaps:
-    """What heads that are always right would say."""
-    targets = animal_targets(ids)
-    return InstanceMaps(targets.center, targets.offset / STRIDE, targets.contact)
+    return InstanceMaps.of_targets(animal_targets(ids))
 
 
 def padded(ids: Ids) -> Ids:
@@ -161,10 +159,9 @@ def test_noisy_votes_and_a_weak_heat_map_do_not_tear_animals() -> None:
     rng = np.random.default_rng(0)
     noise = cv2.GaussianBlur(rng.normal(0, 12, (*exact.center.shape, 2)), (0, 0), 2)
     blurred = 0.6 * cv2.GaussianBlur(exact.center, (0, 0), 2)
-    maps = InstanceMaps(
-        np.asarray(blurred, np.float32),
-        exact.offset + noise.transpose(2, 0, 1).astype(np.float32),
-        exact.contact,
+    maps = exact._replace(
+        center=np.asarray(blurred, np.float32),
+        offset=exact.offset + noise.transpose(2, 0, 1).astype(np.float32),
     )
     cells = ids[2::4, 2::4]
     found = group(cells > 0, maps)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from model.augment import CutMix
+from model.config import IGNORE
 from model.instance_losses import (
+    CORES,
     AnimalLabels,
     AnimalOpinion,
     labeled_loss,
@@ -27,20 +30,34 @@ def labels() -> AnimalLabels:
 
 
 def said(truth: AnimalLabels) -> Animals:
-    """A head that is right; its probabilities are within .001 of 0 and 1 at most."""
-    center, contact = (torch.logit(part.clamp(1e-3, 1 - 1e-3)) for part in (truth[0], truth[3]))
-    return Animals(center.clone(), truth.offset.clone(), contact.clone())
+    """A head that is right; its shares are within .001 of 0 and 1 at most."""
+    center, contact, core = (
+        torch.logit(part.clamp(1e-3, 1 - 1e-3)).clone()
+        for part in (truth.center, truth.contact, truth.core)
+    )
+    return Animals(center, truth.offset.clone(), contact, core)
 
 
 def everywhere(truth: AnimalLabels) -> torch.Tensor:
     return torch.ones_like(truth.size, dtype=torch.bool)
 
 
+def classes(truth: AnimalLabels) -> torch.Tensor:
+    """Labels of ground that is verified everywhere."""
+    return (truth.size > 0).long()
+
+
+def least(truth: AnimalLabels) -> float:
+    """What a head that is right loses: the entropy of cores between 0 and 1."""
+    own = truth.core.clamp(1e-3, 1 - 1e-3)
+    return CORES * float(F.binary_cross_entropy(own, truth.core))
+
+
 def test_a_head_that_is_right_loses_next_to_nothing() -> None:
     truth = labels()
-    assert labeled_loss(said(truth), truth, everywhere(truth)) < 0.01
+    assert float(labeled_loss(said(truth), truth, classes(truth))) < 0.01 + least(truth)
     still = Animals(*(torch.zeros_like(part) for part in said(truth)))
-    assert labeled_loss(still, truth, everywhere(truth)) > 1
+    assert labeled_loss(still, truth, classes(truth)) > 1
 
 
 def test_an_offset_counts_relative_to_its_animal() -> None:
@@ -49,8 +66,8 @@ def test_an_offset_counts_relative_to_its_animal() -> None:
     for size in (40.0, 20.0):
         found = said(truth)
         found.offset[:, 0] += torch.where((truth.size - size).abs() < 1, size / 2, 0.0)
-        off = labeled_loss(found, truth, everywhere(truth))
-        lost.append(float(off) / float((truth.size == truth.size[truth.size > 0].max()).sum()))
+        off = float(labeled_loss(found, truth, classes(truth))) - least(truth)
+        lost.append(off / float((truth.size == truth.size[truth.size > 0].max()).sum()))
     cells = [int((truth.size > 30).sum()), int(((truth.size > 0) & (truth.size < 30)).sum())]
     assert lost[0] / lost[1] == pytest.approx(cells[0] / cells[1], rel=0.1)
 
@@ -58,25 +75,25 @@ def test_an_offset_counts_relative_to_its_animal() -> None:
 def test_unverified_ground_teaches_nothing() -> None:
     truth = labels()
     found = Animals(*(part.clone().requires_grad_() for part in said(truth)))
-    known = everywhere(truth)
-    known[:, :, 12:] = False
-    labeled_loss(found, truth, known).backward()
+    label = classes(truth)
+    label[:, :, 12:] = IGNORE
+    labeled_loss(found, truth, label).backward()
     for part in found:
         assert part.grad is not None
         assert not part.grad[..., 12:].any()
-    nowhere = labeled_loss(said(truth), truth, torch.zeros_like(known))
+    nowhere = labeled_loss(said(truth), truth, torch.full_like(label, IGNORE))
     assert float(nowhere) == 0.0
 
 
 def opinion(truth: AnimalLabels) -> AnimalOpinion:
-    return AnimalOpinion(truth.center, truth.offset, truth.contact)
+    return AnimalOpinion(truth.center, truth.offset, truth.contact, truth.core)
 
 
 def test_a_student_that_agrees_with_its_teacher_loses_next_to_nothing() -> None:
     truth = labels()
     animal = (truth.size > 0).float()
     args = (opinion(truth), animal, everywhere(truth), 30.0)
-    assert unlabeled_loss(said(truth), *args, UNMIXED) < 0.01
+    assert float(unlabeled_loss(said(truth), *args, UNMIXED)) < 0.01 + least(truth)
     off = said(truth)
     off.offset[:] += 15.0
     assert unlabeled_loss(off, *args, UNMIXED) > 0.9  # half a unit along both axes
@@ -89,7 +106,8 @@ def test_votes_that_land_on_no_hill_do_not_teach() -> None:
     found.offset[:] += 15.0
     lost = opinion(truth)._replace(center=torch.zeros_like(truth.center))
     found = found._replace(center=torch.full_like(found.center, -20.0))
-    assert unlabeled_loss(found, lost, animal, known, 30.0, UNMIXED) < 0.01
+    lost_on_votes = float(unlabeled_loss(found, lost, animal, known, 30.0, UNMIXED))
+    assert lost_on_votes < 0.01 + least(truth)
 
 
 def test_votes_into_another_crop_do_not_teach() -> None:

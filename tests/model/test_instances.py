@@ -115,8 +115,7 @@ def test_votes_tell_animals_apart_that_no_shape_could() -> None:
     """Two rectangles side by side are one rectangle, for whoever sees the ground alone."""
     ids = np.zeros((96, 160), np.uint16)
     ids[20:76, 20:80], ids[20:76, 80:140] = 1, 2
-    targets = animal_targets(ids)
-    maps = InstanceMaps(targets.center, targets.offset / 4, targets.contact)
+    maps = InstanceMaps.of_targets(animal_targets(ids))
     probability = probability_of(ids > 0)
     assert len(extract(probability, 96, 160, ["cow"], "v")) == 1
     found = extract(probability, 96, 160, ["cow"], "v", maps)
@@ -129,18 +128,17 @@ def test_votes_tell_animals_apart_that_no_shape_could() -> None:
 def test_an_animal_whose_hill_is_missing_is_found_by_its_shape() -> None:
     ids = np.zeros((96, 160), np.uint16)
     ids[20:76, 10:60], ids[20:76, 90:140] = 1, 2
-    targets = animal_targets(ids)
-    center = targets.center.copy()
+    maps = InstanceMaps.of_targets(animal_targets(ids))
+    center = maps.center.copy()
     center[:, 20:] = 0
-    maps = InstanceMaps(center, targets.offset / 4, targets.contact)
+    maps = maps._replace(center=center)
     assert len(extract(probability_of(ids > 0), 96, 160, ["cow"], "v", maps)) == 2
 
 
 def test_one_animal_of_two_minds_has_one_category() -> None:
     ids = np.zeros((96, 160), np.uint16)
     ids[20:76, 20:140] = 1
-    targets = animal_targets(ids)
-    maps = InstanceMaps(targets.center, targets.offset / 4, targets.contact)
+    maps = InstanceMaps.of_targets(animal_targets(ids))
     inside = probability_of(ids > 0)[1]
     calf = np.where(np.arange(40) < 12, 0.9, 0.2).astype(np.float32) * inside
     probability = np.stack([1 - inside, inside - calf, calf])

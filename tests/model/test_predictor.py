@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from data_io.errors import DataError
+from data_io.geometry import mask_of_parts
 from model.checkpoint import load_version, save_version
 from model.config import NetworkConfig, TrainConfig
 from model.network import SegmentationNetwork
@@ -34,6 +35,9 @@ def version(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def predictor(version: Path) -> Predictor:
     return Predictor.load(version, device="cpu", threads=1)
+
+
+ANY_SIZE = {"least_animal": 0, "small_animal": 0}
 
 
 def picture(height: int, width: int) -> np.ndarray:
@@ -61,7 +65,8 @@ def test_shapes_and_ranges_for_any_size(predictor: Predictor, height: int, width
 
 def test_metadata_is_known(predictor: Predictor) -> None:
     assert predictor.categories == ("cow-id",)
-    assert (predictor.version, predictor.device, predictor.max_side) == ("v7", "cpu", MAX_SIDE)
+    assert (predictor.version, predictor.device) == ("v7", "cpu")
+    assert predictor.scaling.max_side == MAX_SIDE
 
 
 def test_a_mirrored_image_gives_the_mirrored_map(predictor: Predictor) -> None:
@@ -124,16 +129,66 @@ def test_votes_of_a_mirrored_image_point_the_other_way(telling_apart: Path) -> N
 def test_votes_are_told_in_cells_of_the_image_however_it_was_scaled() -> None:
     def right(batch: np.ndarray) -> list[np.ndarray]:
         h, w = batch.shape[2] // 4, batch.shape[3] // 4
-        animals = np.zeros((1, 4, h, w), np.float32)
+        animals = np.zeros((1, 5, h, w), np.float32)
         animals[:, 2] = 8.0  # pixels downwards, at training size
         return [np.zeros((1, 2, h, w), np.float32), animals]
 
-    meta = {"categories": ["c"], "max_side": 64, "mean": [0.5] * 3, "std": [0.5] * 3}
+    meta = {"categories": ["c"], "max_side": 64, **ANY_SIZE, "mean": [0.5] * 3, "std": [0.5] * 3}
     for side, cells in ((64, 2.0), (128, 4.0)):
         maps = Predictor(right, meta, "v", "cpu").maps(np.zeros((side, side, 3), np.uint8))[1]
         assert maps is not None
         np.testing.assert_allclose(maps.offset[1], cells)
         assert not maps.offset[0].any()
+
+
+def beside_blue(batch: np.ndarray) -> list[np.ndarray]:
+    """A network that takes what is not blue for animals, votes for the middle of their colors.
+
+    Red and green fill the channels of a picture: every value is an animal, 0 the ground.
+    """
+    pixels = batch[0, :2, 2::4, 2::4] * 0.5 + 0.5
+    number = np.round(pixels[0] * 20).astype(int)
+    animal = number > 0
+    logits = np.stack([np.where(animal, -4, 4), np.where(animal, 4, -4)])[None]
+    out = np.zeros((1, 5, *number.shape), np.float32)
+    y, x = np.mgrid[: number.shape[0], : number.shape[1]]
+    for k in np.unique(number[animal]):
+        own = number == k
+        cx, cy = x[own].mean(), y[own].mean()
+        out[0, 0] = np.maximum(out[0, 0], np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / 8))
+        out[0, 1][own], out[0, 2][own] = (cx - x[own]) * 4, (cy - y[own]) * 4
+    out[0, 4] = animal
+    return [logits.astype(np.float32), out]
+
+
+def test_a_large_image_with_small_animals_is_looked_at_in_tiles() -> None:
+    """Squares of 12 pixels, some across the edges of tiles, beside one as long as a tile."""
+    image = np.zeros((256, 384, 3), np.uint8)
+    places = [(20, 20), (58, 30), (100, 60), (180, 90), (200, 300), (240, 360)]
+    for k, (y, x) in enumerate(places, start=1):
+        image[y : y + 12, x : x + 12, 0] = round(k / 20 * 255)
+    image[120:150, 150:290, 0] = round(9 / 20 * 255)
+    sizes = []
+
+    def look(batch: np.ndarray) -> list[np.ndarray]:
+        sizes.append(batch.shape[2:])
+        return beside_blue(batch)
+
+    meta = {"categories": ["c"], "max_side": 96, "mean": [0.5] * 3, "std": [0.5] * 3}
+    known = {"least_animal": 12, "small_animal": 12}
+    made = Predictor(look, {**meta, **known}, "v", "cpu").predict(image)
+    masks = [mask_of_parts(animal.parts, 256, 384) for animal in made.instances]
+    for y, x in places:
+        true = np.zeros((256, 384), np.bool_)
+        true[y : y + 12, x : x + 12] = True
+        assert max((m & true).sum() / (m | true).sum() for m in masks) > 0.6, (y, x)
+    long = [m for m in masks if m[120:150, 150:290].mean() > 0.8]
+    assert len(long) == 1
+    assert len(masks) == len(places) + 1
+    assert sizes[0] == (64, 96)
+    assert set(sizes[2:]) == {(96, 96)}
+    whole = Predictor(look, {**meta, **ANY_SIZE}, "v", "cpu").predict(image)
+    assert len(whole.instances) < len(places)
 
 
 def test_padding_is_cut_away_and_scaling_keeps_places() -> None:
@@ -144,7 +199,7 @@ def test_padding_is_cut_away_and_scaling_keeps_places() -> None:
         cells = batch[:, 0].reshape(1, h // 4, 4, w // 4, 4).mean((2, 4))
         return [np.stack([np.zeros_like(cells), cells], 1)]
 
-    meta = {"categories": ["c"], "max_side": 200, "mean": [0.5] * 3, "std": [0.5] * 3}
+    meta = {"categories": ["c"], "max_side": 200, **ANY_SIZE, "mean": [0.5] * 3, "std": [0.5] * 3}
     predictor = Predictor(echo, meta, "v", "cpu")
     for height, width in ((90, 150), (270, 450)):
         image = np.zeros((height, width, 3), np.uint8)
@@ -163,7 +218,13 @@ def test_normalization_follows_the_version() -> None:
         seen.append(batch)
         return [np.zeros((1, 2, batch.shape[2] // 4, batch.shape[3] // 4), np.float32)]
 
-    meta = {"categories": ["c"], "max_side": 64, "mean": [0.5, 0.25, 0], "std": [0.5, 0.25, 1]}
+    meta = {
+        "categories": ["c"],
+        "max_side": 64,
+        **ANY_SIZE,
+        "mean": [0.5, 0.25, 0],
+        "std": [0.5, 0.25, 1],
+    }
     Predictor(spy, meta, "v", "cpu").probability(np.full((32, 32, 3), 255, np.uint8))
     np.testing.assert_allclose(seen[0][0, :, 0, 0], [1, 3, 1], atol=1e-5)
     assert seen[0].dtype == np.float32

@@ -16,6 +16,7 @@ from data_io.geometry import rle_of_mask
 from data_io.snapshot import VOID, SnapshotImage
 from model.config import IGNORE, NetworkConfig
 from model.dataset import Frames
+from model.scale import Scaling
 from model.semantic_eval import Scheme, _starts, center_crop, pixel_logits, score, sliding_window
 
 HALF = (0.5, 0.5, 0.5)
@@ -105,7 +106,7 @@ def record(tmp_path: Path) -> SnapshotImage:
 
 
 def scored(record: SnapshotImage, scheme: Scheme, crop: int, padded: bool = False) -> list[float]:
-    frames = Frames(1024, 8)
+    frames = Frames(Scaling(1024), 8)
     found = score(Brightest(), [record], frames, HALF, HALF, scheme, crop, padded)  # type: ignore[arg-type]
     assert found["images"] == 1
     assert found["miou"] == pytest.approx(np.mean(found["ious"]))
@@ -119,7 +120,7 @@ def test_every_scheme_counts_real_pixels_and_no_void(record: SnapshotImage, sche
 
 
 def test_the_center_crop_leaves_out_the_rest(record: SnapshotImage) -> None:
-    found = score(Brightest(), [record], Frames(1024, 8), HALF, HALF, "center_crop", 32)  # type: ignore[arg-type]
+    found = score(Brightest(), [record], Frames(Scaling(1024), 8), HALF, HALF, "center_crop", 32)  # type: ignore[arg-type]
     assert found["ious"] == [None, 1.0, None]
 
 

@@ -12,6 +12,7 @@ from model.config import IGNORE
 from model.targets import (
     BAND,
     BODY,
+    CORE,
     RADIUS,
     UNKNOWN,
     animal_ids,
@@ -143,6 +144,26 @@ def test_an_animal_that_reaches_unknown_ground_has_no_middle() -> None:
     assert not found.size[:, 12:].any()
     assert not found.offset[:, :, 12:].any()
     assert found.center[:, 13:].max() < 0.05
+
+
+def test_cores_are_deep_in_each_animal_and_end_between_two_that_touch() -> None:
+    """Sizes 40 and 20 pixels, side by side: depth is told relative to each one's size."""
+    ids = np.zeros((64, 96), np.uint16)
+    ids[8:48, 8:48], ids[8:28, 48:68] = 1, 2
+    core = animal_targets(ids).core
+    assert core[6, 6] == core[4, 14] == 1  # in the middle of each
+    assert core[6, 2] == pytest.approx(2 / (CORE * 40))  # half a cell inside
+    assert core[4, 11] == pytest.approx(2 / (CORE * 40))  # beside the other animal
+    assert core[4, 12] == pytest.approx(2 / (CORE * 20))
+    assert not core[ids[2::4, 2::4] == 0].any()
+
+
+def test_a_core_goes_on_beyond_the_border_and_is_not_known_beside_unknown_ground() -> None:
+    ids = np.zeros((64, 96), np.uint16)
+    ids[:40, :40] = 1
+    assert animal_targets(ids).core[0, 0] == 1
+    ids[40:, :] = UNKNOWN
+    assert not animal_targets(ids).core.any()
 
 
 def test_contact_is_beside_another_animal_on_both_sides() -> None:

@@ -15,6 +15,7 @@ from data_io.snapshot import SnapshotImage
 from model import validation
 from model.config import NetworkConfig
 from model.dataset import Frames
+from model.scale import Scaling
 
 HALF = (0.5, 0.5, 0.5)
 
@@ -47,7 +48,7 @@ def image(tmp_path: Path, red: slice, labeled: slice, verified: slice) -> Snapsh
 
 
 def judge(images: Sequence[SnapshotImage]) -> dict[str, object]:
-    return validation.judge(RedIsAnimal(), images, Frames(1024, 8), HALF, HALF)  # type: ignore[arg-type]
+    return validation.judge(RedIsAnimal(), images, Frames(Scaling(1024), 8), HALF, HALF)  # type: ignore[arg-type]
 
 
 def test_perfect_prediction(tmp_path: Path) -> None:
@@ -77,7 +78,7 @@ def test_bands_are_decoded_before_they_are_judged(tmp_path: Path) -> None:
     record = image(tmp_path, slice(0, 32), slice(0, 32), slice(0, 72))
     network = RedIsAnimal()
     network.config = NetworkConfig(classes=3, encoding="contact_band")
-    frames = Frames(1024, 8, "contact_band")
+    frames = Frames(Scaling(1024), 8, "contact_band")
     assert set(np.unique(frames.get(record)[1])) == {0, 1, 2}
     metrics = validation.judge(network, [record], frames, HALF, HALF)  # type: ignore[arg-type]
     assert metrics == {"iou": 1.0, "miou": 1.0, "images": 1}
