@@ -133,21 +133,22 @@ def tell_apart(
     Returns:
         Instances with simplified outlines in image pixels, largest first within a category; they do
         not overlap before simplification. The category is the most probable one of all cells
-        together, the score its mean probability, times the height of the hill where there is one.
+        together, the score its mean probability, times `Grouping.certainty` where there are maps.
     """
     config = config or ExtractionConfig()
     stride = 2 if height * width <= config.fine_pixels else STRIDE
     h, w = -(-height // stride), -(-width // stride)
     grid = np.stack([resample(layer, stride / STRIDE, h, w) for layer in probability])
-    labels, hill, doubt = _told_apart(grid, stride, maps, config)
-    count = np.bincount(labels.ravel(), minlength=hill.size)
-    belief = np.stack([np.bincount(labels.ravel(), p.ravel(), hill.size) for p in grid[1:]])
+    labels, certainty, doubt = _told_apart(grid, stride, maps, config)
+    known = certainty.size
+    count = np.bincount(labels.ravel(), minlength=known)
+    belief = np.stack([np.bincount(labels.ravel(), p.ravel(), known) for p in grid[1:]])
     found = [
         Found(
             k,
             int(belief[:, k].argmax()) + 1,
             float(count[k]) * stride**2,
-            float(belief[:, k].max() / count[k] * hill[k]),
+            float(belief[:, k].max() / count[k] * certainty[k]),
         )
         for k in range(1, count.size)
         if count[k]
@@ -175,21 +176,17 @@ def numbered(probability: Floats, maps: InstanceMaps | None) -> Labels:
 def _told_apart(
     grid: Floats, stride: int, maps: InstanceMaps | None, config: ExtractionConfig
 ) -> tuple[Labels, Floats, Floats]:
-    """(h, w) one number an animal, the height of each one's hill, 1 without, and (h, w) doubt."""
+    """(h, w) one number an animal, how certain each one is by that number, and (h, w) doubt."""
     winner = grid.argmax(0)
-    labels, heights = np.zeros(winner.shape, np.int32), [np.ones(1, np.float32)]
-    doubt = np.zeros(winner.shape, np.float32)
     if maps is not None:
-        found = group(winner > 0, _finer(maps, stride, winner.shape), config.votes)
-        labels, doubt = found.labels, found.doubt
-        heights.append(found.height)
-    known = int(sum(map(len, heights))) - 1
+        found = group(winner > 0, _finer(maps, stride, winner.shape), config.votes, stride)
+        return found.labels, np.append(np.float32(0), found.certainty), found.doubt
+    labels, known = np.zeros(winner.shape, np.int32), 0
     for index in range(1, len(grid)):
-        more = separate(grid[index], (winner == index) & (labels == 0), config.shape)
+        more = separate(grid[index], winner == index, config.shape)
         labels = np.where(more > 0, more + known, labels)
-        heights.append(np.ones(int(more.max(initial=0)), np.float32))
-        known += heights[-1].size
-    return labels, np.concatenate(heights), doubt
+        known += int(more.max(initial=0))
+    return labels, np.ones(known + 1, np.float32), np.zeros(winner.shape, np.float32)
 
 
 def _finer(maps: InstanceMaps, stride: int, shape: tuple[int, ...]) -> InstanceMaps:

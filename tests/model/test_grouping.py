@@ -74,7 +74,7 @@ def test_an_animal_cut_by_a_rail_is_one() -> None:
     ids[30:110, 40:180] = 1
     ids[60:76] = 0
     cells, found = grouped(ids)
-    assert len(found.middle) == 1
+    assert len(found.certainty) == 1
     assert (found.labels[cells > 0] == 1).all()
 
 
@@ -89,7 +89,7 @@ def test_animals_cut_by_the_border_and_a_sliver_behind_another() -> None:
 def test_no_animal_and_one_that_fills_the_image() -> None:
     _, found = grouped(canvas())
     assert not found.labels.any()
-    assert found.middle.shape == (0, 2)
+    assert found.certainty.shape == (0,)
     _, found = grouped(canvas() + np.uint16(1))
     assert (found.labels == 1).all()
 
@@ -165,7 +165,7 @@ def test_noisy_votes_and_a_weak_heat_map_do_not_tear_animals() -> None:
     )
     cells = ids[2::4, 2::4]
     found = group(cells > 0, maps)
-    assert len(found.middle) == 2
+    assert len(found.certainty) == 2
     for k in (1, 2):
         own = cells == k
         label = np.bincount(found.labels[own]).argmax()
@@ -184,7 +184,7 @@ def test_lost_votes_are_flooded_up_to_the_contact() -> None:
     for k in (1, 2):
         own = cells == k
         wrong += int((found.labels[own] != np.bincount(found.labels[own]).argmax()).sum())
-    assert len(found.middle) == 2
+    assert len(found.certainty) == 2
     assert wrong <= 0.02 * (cells > 0).sum()
 
 
