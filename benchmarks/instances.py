@@ -114,8 +114,8 @@ def herds(folder: Path, labels: int, seed: int) -> Material:
     """Synthetic herds; the cameras in `UNSEEN` are those of the test alone."""
     seen = [name for name in CAMERAS if name not in UNSEEN]
     start = 10_000 * (seed + 1)
-    trained = [_herd(folder, start + k, seen[k % len(seen)]) for k in range(labels + UNLABELED)]
-    tested = [_herd(folder, 5000 + k, UNSEEN[k % len(UNSEEN)]) for k in range(TESTED)]
+    trained = [herd(folder, start + k, seen[k % len(seen)]) for k in range(labels + UNLABELED)]
+    tested = [herd(folder, 5000 + k, UNSEEN[k % len(UNSEEN)]) for k in range(TESTED)]
     return Material(
         categories=(Category("cow", "cow", "#e69f00", 1),),
         labeled=tuple(trained[:labels]),
@@ -125,7 +125,7 @@ def herds(folder: Path, labels: int, seed: int) -> Material:
     )
 
 
-def _herd(folder: Path, seed: int, camera: str) -> Any:
+def herd(folder: Path, seed: int, camera: str) -> Any:
     drawn = scene(seed, camera)
     path = folder / camera / "images" / f"{seed}.png"
     path.parent.mkdir(parents=True, exist_ok=True)

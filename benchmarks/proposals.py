@@ -28,9 +28,9 @@ from data_io.scenes import CAMERAS, Scene, scene
 from model import uncertainty
 from model.checkpoint import save_version
 from model.config import NetworkConfig, TrainConfig
-from model.grouping import InstanceMaps
 from model.instances import STRIDE, tell_apart
 from model.network import SegmentationNetwork
+from model.pieces import InstanceMaps
 from model.predictor import Predictor
 from model.targets import animal_targets
 

@@ -14,81 +14,19 @@ Convention: maps are (h, w) on one grid; lengths are in cells of that grid.
 
 from __future__ import annotations
 
-import heapq
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from operator import mul
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from model.pieces import GroupingConfig, InstanceMaps, Pieces, neighbors, probability
 from model.separation import hills
-from model.targets import STRIDE, AnimalTargets
 
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int32]
-Numbers = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-
-SAMPLES = 8  # steps on the way between two middles
-
-
-class InstanceMaps(NamedTuple):
-    """What the instance heads say of an image."""
-
-    center: Floats  # (h, w) in [0, 1], high in the middle of animals
-    offset: Floats  # (2, h, w): x and y to the middle of the animal, in cells
-    contact: Floats  # (h, w): probability that another animal is right beside
-    core: Floats  # (h, w) in [0, 1]: how deep inside its animal a cell lies
-
-    @staticmethod
-    def of_targets(targets: AnimalTargets) -> InstanceMaps:
-        """What heads that are always right would say."""
-        offset = targets.offset / np.float32(STRIDE)
-        return InstanceMaps(targets.center, offset, targets.contact, targets.core)
-
-
-class Evidence(NamedTuple):
-    """What a pair of neighboring pieces shows, most of it in [0, 1]."""
-
-    level: float  # the highest pass between their cores over the lower core
-    gap: float  # between the middles they vote for, in square roots of their joint area
-    apart: float  # between their own middles, likewise
-    contact: float  # mean along their border
-    depth: float  # of the lower core
-    dip: float  # lowest heat between the two middles over that of the lower one
-    crossing: float  # votes that land in the other piece, a cell of the smaller one
-
-
-# Log odds that two pieces are one animal: weights of the evidence, and what they start from.
-# Fitted to pairs of pieces on images that two networks had not learned (unlabeled drone tiles and
-# synthetic herds, 15 labeled images each, label draw 10, which no study reports), and to pairs that
-# the truth of these herds shows.
-WEIGHTS = Evidence(3.70, -2.26, 3.15, -4.50, -2.34, 1.83, 1.46)
-BIAS = -3.30
-
-
-def log_odds(evidence: Evidence) -> float:
-    """Natural logarithm of p / (1 - p) that a pair of pieces is one animal."""
-    return BIAS + sum(map(mul, WEIGHTS, evidence))
-
-
-@dataclass(frozen=True)
-class GroupingConfig:
-    """How pieces are made and joined."""
-
-    smooth_core: float = 0.4  # sigma, in cells of the network
-    smooth_center: float = 0.7  # sigma, in cells of the network
-    agree: float = 0.2
-    differ: float = 0.15
-    rounds: int = 3
-    kappa: float = 0.4
-    same_middle: float = 0.1
-    one_middle: float = 0.2  # pieces apart from each other are one when `Evidence.gap` is below
-    one_hill: float = 0.7  # and `Evidence.dip` above
 
 
 class Grouping(NamedTuple):
@@ -99,252 +37,31 @@ class Grouping(NamedTuple):
     doubt: Floats  # (h, w) bits in [0, 1] along borders of pieces: 1 = as well one animal as two
 
 
-def group(
-    inside: Mask, maps: InstanceMaps, config: GroupingConfig | None = None, stride: int = STRIDE
-) -> Grouping:
+def group(inside: Mask, maps: InstanceMaps, config: GroupingConfig | None = None) -> Grouping:
     """Tell the animals among the cells `inside` apart.
 
     Args:
         inside: (h, w), the cells of animals.
         maps: on the same grid.
-        stride: image pixels a cell.
     """
     config = config or GroupingConfig()
-    cells = STRIDE / stride
-    deep = maps.core * (1 - np.float32(config.kappa) * maps.contact)
-    core = cv2.GaussianBlur(deep, (0, 0), config.smooth_core * cells)
-    core = np.where(inside, core, 0).astype(np.float32)
-    center = cv2.GaussianBlur(maps.center, (0, 0), config.smooth_center * cells)
-    pieces = _Pieces(hills(core, inside), core, center, maps, config)
+    pieces = pieces_of(inside, maps, config)
     pieces.join()
     pieces.join_apart()
-    labels = _corrected(pieces.joined(), core, maps, config)
-    whole = _Pieces(labels, core, center, maps, config)
+    labels = _corrected(pieces.joined(), pieces.core, maps, config)
+    whole = Pieces(labels, pieces.core, pieces.center, maps, config)
     whole.join_apart()
-    labels = _corrected(whole.joined(), core, maps, config)
+    labels = _corrected(whole.joined(), pieces.core, maps, config)
     return Grouping(labels, whole.certainties(), _doubt(pieces))
 
 
-class _Border:
-    """What two neighboring pieces share."""
-
-    __slots__ = ("contact", "length", "level")
-
-    def __init__(self, length: float, contact: float, level: float) -> None:
-        self.length, self.contact, self.level = length, contact, level
-
-    def add(self, other: _Border) -> None:
-        self.length += other.length
-        self.contact += other.contact
-        self.level = max(self.level, other.level)
-
-
-class _Pieces:
-    """Pieces 1..count, joined step by step; a joined one lives on in its root."""
-
-    def __init__(
-        self,
-        labels: Labels,
-        core: Floats,
-        center: Floats,
-        maps: InstanceMaps,
-        config: GroupingConfig,
-    ) -> None:
-        self.labels, self.center, self.config = labels, center, config
-        self.count = int(labels.max(initial=0))
-        rows, columns = np.nonzero(labels)
-        own = labels[rows, columns]
-        x, y = columns + 0.5, rows + 0.5
-        vote_x, vote_y = (p + o[rows, columns] for p, o in zip((x, y), maps.offset, strict=True))
-
-        def sums(values: NDArray[Any]) -> list[float]:
-            return np.bincount(own, values, self.count + 1).tolist()
-
-        self.area = sums(np.ones(own.size))
-        self.x, self.y = sums(x), sums(y)
-        # Deep cells count most: along outlines a piece has some of its neighbors' cells.
-        deep = core[rows, columns].astype(np.float64) + 1e-3
-        self.votes, self.vote_x, self.vote_y = map(sums, (deep, deep * vote_x, deep * vote_y))
-        depth = np.zeros(self.count + 1)
-        np.maximum.at(depth, own, core[rows, columns])
-        self.depth: list[float] = depth.tolist()
-        self.borders = _borders(labels, core, maps.contact, self.count)
-        self.crossing = _crossing(labels, own, vote_x, vote_y, self.count)
-        # Of every joined piece: the one it went into, the log odds, and when.
-        self.parent = list(range(self.count + 1))
-        self.odds = [math.inf] * (self.count + 1)
-        self.time = [math.inf] * (self.count + 1)
-        self.now = 0
-
-    def root(self, piece: int) -> int:
-        """The piece it lives on in."""
-        while self.parent[piece] != piece:
-            piece = self.parent[piece]
-        return piece
-
-    # --- evidence ---------------------------------------------------------------------------------
-
-    def evidence(self, a: int, b: int) -> Evidence:
-        """Of two pieces, neighbors or not."""
-        border = self.borders[a].get(b) or _Border(1.0, 0.0, 0.0)
-        side = math.sqrt(self.area[a] + self.area[b])
-        low = min(self.depth[a], self.depth[b])
-        one, other = self.middle(a), self.middle(b)
-        across = self.crossing[a, b] + self.crossing[b, a]
-        return Evidence(
-            level=border.level / max(low, 1e-6),
-            gap=math.dist(one, other) / side,
-            apart=math.dist(self._place(a), self._place(b)) / side,
-            contact=border.contact / border.length,
-            depth=low,
-            dip=self._dip(one, other),
-            crossing=float(across) / min(self.area[a], self.area[b]),
-        )
-
-    def middle(self, k: int) -> tuple[float, float]:
-        """The mean of its votes, of which deep cells have more."""
-        return self.vote_x[k] / self.votes[k], self.vote_y[k] / self.votes[k]
-
-    def _place(self, k: int) -> tuple[float, float]:
-        return self.x[k] / self.area[k], self.y[k] / self.area[k]
-
-    def _dip(self, one: Sequence[float], other: Sequence[float]) -> float:
-        h, w = self.center.shape
-        heat = []
-        for k in range(SAMPLES + 1):
-            x, y = (a + (b - a) * k / SAMPLES for a, b in zip(one, other, strict=True))
-            heat.append(self.center.item(min(max(int(y), 0), h - 1), min(max(int(x), 0), w - 1)))
-        return min(heat) / max(min(heat[0], heat[-1]), 1e-3)
-
-    # --- joining ----------------------------------------------------------------------------------
-
-    def join(self) -> None:
-        """Join neighbors, the surest pair first, until every pair is more probably two."""
-        queue: list[tuple[float, int, int, int, int]] = []
-        changed = [0] * (self.count + 1)
-
-        def offer(a: int, b: int) -> None:
-            odds = log_odds(self.evidence(a, b))
-            if odds > 0:
-                heapq.heappush(queue, (-odds, a, b, changed[a], changed[b]))
-
-        for a in range(1, self.count + 1):
-            for b in self.borders[a]:
-                if a < b:
-                    offer(a, b)
-        while queue:
-            odds, a, b, seen_a, seen_b = heapq.heappop(queue)
-            if (changed[a], changed[b]) == (seen_a, seen_b):
-                self._unite(a, b, -odds)
-                changed[a] += 1
-                changed[b] = -1
-                for other in self.borders[a]:
-                    offer(a, other)
-
-    def join_apart(self) -> None:
-        """Join pieces that do not touch and vote for one middle: an animal behind a rail."""
-        alive = [k for k in range(1, self.count + 1) if self.parent[k] == k]
-        middles = np.array([self.middle(k) for k in alive]).reshape(-1, 2)
-        gap = np.hypot(*(middles[:, None] - middles[None]).transpose(2, 0, 1))
-        area = np.array([self.area[k] for k in alive])
-        near = gap < self.config.one_middle * np.sqrt(area[:, None] + area[None])
-        for i, j in np.argwhere(np.triu(near, 1)).tolist():
-            a, b = sorted((self.root(alive[i]), self.root(alive[j])))
-            if a != b:
-                shown = self.evidence(a, b)
-                least = self.config.same_middle if b in self.borders[a] else self.config.one_middle
-                if shown.gap < least and shown.dip > self.config.one_hill:
-                    self._unite(a, b, math.inf)
-
-    def _unite(self, a: int, b: int, odds: float) -> None:
-        """Put b into a."""
-        for sums in (self.area, self.x, self.y, self.votes, self.vote_x, self.vote_y):
-            sums[a] += sums[b]
-        self.depth[a] = max(self.depth[a], self.depth[b])
-        self.crossing[a] += self.crossing[b]
-        self.crossing[:, a] += self.crossing[:, b]
-        for other, border in self.borders[b].items():
-            del self.borders[other][b]
-            if other == a:
-                continue
-            if other in self.borders[a]:
-                self.borders[a][other].add(border)
-            else:
-                self.borders[a][other] = self.borders[other][a] = border
-        self.borders[b] = {}
-        self.parent[b], self.odds[b], self.time[b] = a, odds, self.now
-        self.now += 1
-
-    def joined(self) -> Labels:
-        """(h, w) with the numbers 1..n of the pieces that are left, in order."""
-        roots = [self.root(k) for k in range(self.count + 1)]
-        return np.unique(roots, return_inverse=True)[1].astype(np.int32)[self.labels]
-
-    # --- what is left in doubt --------------------------------------------------------------------
-
-    def certainties(self) -> Floats:
-        """(n,) of the pieces that are left, in order."""
-        left = (k for k in range(1, self.count + 1) if self.parent[k] == k)
-        return np.array([self._certainty(k) for k in left], np.float32)
-
-    def _certainty(self, k: int) -> float:
-        """That it is one whole animal: no part of a neighbor, and deep enough."""
-        odds = [log_odds(self.evidence(k, other)) for other in self.borders[k]]
-        return (1 - _probability(max(odds, default=-math.inf))) * min(1.0, self.depth[k])
-
-    def odds_of(self, a: int, b: int) -> float:
-        """Log odds with which two pieces that once were neighbors are one, or stay two."""
-        odds = math.inf
-        while a != b:
-            if self.parent[a] == a and self.parent[b] == b:
-                return log_odds(self.evidence(a, b))
-            if self.time[a] > self.time[b]:
-                a, b = b, a
-            a, odds = self.parent[a], self.odds[a]
-        return odds
-
-
-def _probability(odds: float) -> float:
-    return 1 / (1 + math.exp(-min(max(odds, -50.0), 50.0)))
-
-
-def _pairs(labels: Labels) -> Iterator[tuple[Mask, tuple[slice, ...], tuple[slice, ...]]]:
-    """Cells whose right, then lower neighbor belongs to another piece, and the two views."""
-    for one, other in (
-        (np.s_[:, :-1], np.s_[:, 1:]),
-        (np.s_[:-1, :], np.s_[1:, :]),
-    ):
-        a, b = labels[one], labels[other]
-        yield (a != b) & (a > 0) & (b > 0), one, other
-
-
-def _borders(labels: Labels, core: Floats, contact: Floats, count: int) -> list[dict[int, _Border]]:
-    """For each piece its neighbors and what they share."""
-    keys, touching, levels = [], [], []
-    for differ, one, other in _pairs(labels):
-        a, b = labels[one][differ].astype(np.int64), labels[other][differ].astype(np.int64)
-        keys.append(np.minimum(a, b) * (count + 1) + np.maximum(a, b))
-        touching.append(np.maximum(contact[one][differ], contact[other][differ]))
-        levels.append(np.minimum(core[one][differ], core[other][differ]))
-    found, place = np.unique(np.concatenate(keys), return_inverse=True)
-    length = np.bincount(place, minlength=found.size).tolist()
-    contacts = np.bincount(place, np.concatenate(touching), found.size).tolist()
-    highest = np.zeros(found.size)
-    np.maximum.at(highest, place, np.concatenate(levels))
-    borders: list[dict[int, _Border]] = [{} for _ in range(count + 1)]
-    for key, *shared in zip(found.tolist(), length, contacts, highest.tolist(), strict=True):
-        a, b = divmod(key, count + 1)
-        borders[a][b] = borders[b][a] = _Border(*shared)
-    return borders
-
-
-def _crossing(labels: Labels, own: NDArray[np.int32], x: Numbers, y: Numbers, count: int) -> Floats:
-    """(count + 1, count + 1): votes of each piece that land in each piece; 0 = in none."""
-    h, w = labels.shape
-    row, column = np.clip(y.astype(np.int64), 0, h - 1), np.clip(x.astype(np.int64), 0, w - 1)
-    keys = own.astype(np.int64) * (count + 1) + labels[row, column]
-    votes = np.bincount(keys, minlength=(count + 1) ** 2).reshape(count + 1, count + 1)
-    return votes.astype(np.float32)
+def pieces_of(inside: Mask, maps: InstanceMaps, config: GroupingConfig) -> Pieces:
+    """The catchments of the core map, lowered where animals meet; not joined yet."""
+    deep = maps.core * (1 - np.float32(config.meeting) * maps.contact)
+    core = cv2.GaussianBlur(deep, (0, 0), config.smooth_core)
+    core = np.where(inside, core, 0).astype(np.float32)
+    center = cv2.GaussianBlur(maps.center, (0, 0), config.smooth_center)
+    return Pieces(hills(core, inside), core, center, maps, config)
 
 
 def _corrected(labels: Labels, core: Floats, maps: InstanceMaps, config: GroupingConfig) -> Labels:
@@ -356,25 +73,38 @@ def _corrected(labels: Labels, core: Floats, maps: InstanceMaps, config: Groupin
     if count < 2:
         return labels
     rows, columns = np.nonzero(labels)
-    votes = np.stack([columns, rows], 1) + 0.5 + maps.offset[:, rows, columns].T
-    deep = core[rows, columns].astype(np.float64) + 1e-3
+    votes = np.stack([columns, rows], 1) + np.float32(0.5) + maps.offset[:, rows, columns].T
+    deep = core[rows, columns] + np.float32(1e-3)
     own = labels[rows, columns] - 1
     for _ in range(config.rounds):
-        weight = np.bincount(own, deep, count)
-        sums = [np.bincount(own, deep * vote, count) for vote in votes.T]
-        middles = np.stack(sums, 1) / np.maximum(weight, 1e-9)[:, None]
-        side = np.sqrt(np.bincount(own, minlength=count))
-        nearest = _nearest(votes, middles, labels.shape)
-        there = np.hypot(*(votes - middles[nearest]).T) / np.maximum(side[nearest], 1)
-        here = np.hypot(*(votes - middles[own]).T) / np.maximum(side[own], 1)
-        clear = (there < config.agree) & (here > config.differ)
-        own = np.where(clear & (weight[nearest] > 0), nearest, own)
+        middles, side = _middles(own, votes, deep, count)
+        far = np.flatnonzero(np.hypot(*(votes - middles[own]).T) > config.differ * side[own])
+        nearest = _nearest(votes[far], middles, labels.shape)
+        there = np.hypot(*(votes[far] - middles[nearest]).T) < config.agree * side[nearest]
+        changed = there & (nearest != own[far])
+        own[far[changed]] = nearest[changed]
+        if not changed.any():
+            break
     result = np.zeros_like(labels)
     result[rows, columns] = np.unique(own, return_inverse=True)[1] + 1  # some may be left without
     return result
 
 
-def _nearest(votes: Numbers, middles: Numbers, shape: tuple[int, ...]) -> NDArray[np.int64]:
+def _middles(
+    own: NDArray[np.int32], votes: Floats, deep: Floats, count: int
+) -> tuple[Floats, Floats]:
+    """(count, 2) mean votes, x and y, deep cells counting most, and (count,) roots of the areas.
+
+    An animal without cells has its middle out of reach.
+    """
+    weight = np.bincount(own, deep, count)
+    sums = np.stack([np.bincount(own, deep * vote, count) for vote in votes.T], 1)
+    middles = np.where(weight[:, None] > 0, sums / np.maximum(weight, 1e-9)[:, None], -1e6)
+    side = np.sqrt(np.maximum(np.bincount(own, minlength=count), 1))
+    return middles.astype(np.float32), side.astype(np.float32)
+
+
+def _nearest(votes: Floats, middles: Floats, shape: tuple[int, ...]) -> NDArray[np.int64]:
     """Index of the middle nearest to each vote (n, 2); what leaves the map counts where it does."""
     h, w = shape
     limit = np.array([w - 1, h - 1])
@@ -390,18 +120,18 @@ def _nearest(votes: Numbers, middles: Numbers, shape: tuple[int, ...]) -> NDArra
     return number[zones[y, x]]
 
 
-def _doubt(pieces: _Pieces) -> Floats:
+def _doubt(pieces: Pieces) -> Floats:
     """Bits along the borders of pieces, one cell to each side."""
     labels = pieces.labels
     bits = np.zeros(labels.shape, np.float32)
     known: dict[int, float] = {}
-    for differ, one, other in _pairs(labels):
+    for differ, one, other in neighbors(labels):
         a, b = labels[one][differ].astype(np.int64), labels[other][differ].astype(np.int64)
         keys = np.minimum(a, b) * (pieces.count + 1) + np.maximum(a, b)
         found, place = np.unique(keys, return_inverse=True)
         for key in found.tolist():
             if key not in known:
-                p = _probability(pieces.odds_of(*divmod(key, pieces.count + 1)))
+                p = probability(pieces.odds_of(*divmod(key, pieces.count + 1)))
                 known[key] = -sum(q * math.log2(q) for q in (p, 1 - p) if q > 0)
         values = np.array([known[key] for key in found.tolist()], np.float32)[place]
         for view in (one, other):

@@ -41,7 +41,7 @@ class ExtractionConfig:
     votes: GroupingConfig = field(default_factory=GroupingConfig)
     min_area: float = 64.0  # animals smaller than this many pixels are specks
     min_median: float = 0.1  # so are those below this share of the image's median animal
-    fine_pixels: float = 4e6  # images up to this size are separated at stride 2, larger ones at 4
+    fine_pixels: float = 4e6  # images up to this size are separated by shape at stride 2, not 4
 
 
 def resample(
@@ -136,10 +136,13 @@ def tell_apart(
         together, the score its mean probability, times `Grouping.certainty` where there are maps.
     """
     config = config or ExtractionConfig()
-    stride = 2 if height * width <= config.fine_pixels else STRIDE
+    fine = maps is None and height * width <= config.fine_pixels
+    stride = 2 if fine else STRIDE
     h, w = -(-height // stride), -(-width // stride)
-    grid = np.stack([resample(layer, stride / STRIDE, h, w) for layer in probability])
-    labels, certainty, doubt = _told_apart(grid, stride, maps, config)
+    grid = probability
+    if fine:
+        grid = np.stack([resample(layer, stride / STRIDE, h, w) for layer in probability])
+    labels, certainty, doubt = _told_apart(grid, maps, config)
     known = certainty.size
     count = np.bincount(labels.ravel(), minlength=known)
     belief = np.stack([np.bincount(labels.ravel(), p.ravel(), known) for p in grid[1:]])
@@ -170,16 +173,16 @@ class Found(NamedTuple):
 
 def numbered(probability: Floats, maps: InstanceMaps | None) -> Labels:
     """Which animal each cell of (C, h, w) maps at stride 4 shows (h, w); 0 = none."""
-    return _told_apart(probability, STRIDE, maps, ExtractionConfig())[0]
+    return _told_apart(probability, maps, ExtractionConfig())[0]
 
 
 def _told_apart(
-    grid: Floats, stride: int, maps: InstanceMaps | None, config: ExtractionConfig
+    grid: Floats, maps: InstanceMaps | None, config: ExtractionConfig
 ) -> tuple[Labels, Floats, Floats]:
     """(h, w) one number an animal, how certain each one is by that number, and (h, w) doubt."""
     winner = grid.argmax(0)
     if maps is not None:
-        found = group(winner > 0, _finer(maps, stride, winner.shape), config.votes, stride)
+        found = group(winner > 0, maps, config.votes)
         return found.labels, np.append(np.float32(0), found.certainty), found.doubt
     labels, known = np.zeros(winner.shape, np.int32), 0
     for index in range(1, len(grid)):
@@ -187,16 +190,6 @@ def _told_apart(
         labels = np.where(more > 0, more + known, labels)
         known += int(more.max(initial=0))
     return labels, np.ones(known + 1, np.float32), np.zeros(winner.shape, np.float32)
-
-
-def _finer(maps: InstanceMaps, stride: int, shape: tuple[int, ...]) -> InstanceMaps:
-    """Maps at stride 4 on the grid of another stride, lengths in its cells."""
-    if stride == STRIDE:
-        return maps
-    step = stride / STRIDE
-    layers = (maps.center, *maps.offset, maps.contact, maps.core)
-    center, x, y, contact, core = (resample(layer, step, *shape) for layer in layers)
-    return InstanceMaps(center, np.stack([x, y]) / np.float32(step), contact, core)
 
 
 def _outlined(

@@ -27,9 +27,9 @@ from data_io.errors import DataError
 from data_io.types import Instance
 from model import instances, uncertainty
 from model.checkpoint import ONNX, load_version, read_meta
-from model.grouping import InstanceMaps
 from model.instances import STRIDE, resample
 from model.network import MULTIPLE, SegmentationNetwork
+from model.pieces import InstanceMaps
 from model.scale import Scaling
 from model.tiles import animals_beyond, tiled
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from data_io.geometry import mask_of_parts
-from model.grouping import InstanceMaps
 from model.instances import extract, resample
+from model.pieces import InstanceMaps
 from model.targets import animal_targets
 
 
