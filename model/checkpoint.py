@@ -6,13 +6,13 @@ A folder is written beside its final name, flushed to the disk and renamed (`dat
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import Tensor
+from torch import Tensor, nn
 
 from data_io.atomic import file_sha256, whole_folder
 from data_io.errors import DataError
@@ -23,6 +23,7 @@ from model.network import SegmentationNetwork
 
 WEIGHTS, ONNX, META = "weights.safetensors", "model.onnx", "version.json"
 FORMAT = 1  # of version.json
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def save_version(
@@ -51,32 +52,81 @@ def save_version(
     """
     network = SegmentationNetwork(network_config)
     network.load_state_dict(dict(network_state), strict=True)
-    mean, std = normalization(network_config.backbone)
+    meta = version_meta(
+        network_config.as_dict(),
+        normalization(network_config.backbone),
+        train_config,
+        categories,
+        metrics,
+        version=version,
+        parent=parent,
+        snapshot=snapshot,
+        kept=kept,
+        small_animal=small_animal,
+    )
+    return write_version(folder, network.state_dict(), meta, lambda path: export(network, path))
+
+
+def version_meta(
+    network: Mapping[str, Any],
+    normalized: tuple[tuple[float, ...], tuple[float, ...]],
+    train_config: TrainConfig,
+    categories: Sequence[str],
+    metrics: Mapping[str, Any],
+    *,
+    version: str = "",
+    parent: str = "",
+    snapshot: str = "",
+    kept: str = "",
+    small_animal: float = 0.0,
+) -> dict[str, Any]:
+    """``version.json`` without the hashes of the files; see `save_version`.
+
+    Args:
+        network: settings that rebuild the network, plain JSON values.
+        normalized: mean and std of its inputs.
+    """
+    mean, std = normalized
+    return {
+        "format": FORMAT,
+        "id": version,
+        "parent": parent,
+        "snapshot": snapshot,
+        "categories": list(categories),
+        "network": dict(network),
+        "train": train_config.as_dict(),
+        "max_side": train_config.max_side,
+        "least_animal": train_config.least_animal,
+        "small_animal": small_animal,
+        "mean": list(mean),
+        "std": list(std),
+        "kept": kept,
+        "metrics": dict(metrics),
+    }
+
+
+def write_version(
+    folder: Path,
+    state: Mapping[str, Tensor],
+    meta: Mapping[str, Any],
+    export_to: Callable[[Path], None] | None = None,
+) -> str:
+    """Write a version folder atomically; returns the sha256 of its weights.
+
+    Args:
+        state: the weights.
+        meta: as `version_meta` makes it.
+        export_to: writes the network as ONNX to a path; None = it has no such form.
+    """
     with whole_folder(folder) as draft:
-        state = {key: value.contiguous() for key, value in network.state_dict().items()}
-        (draft / WEIGHTS).write_bytes(save(state))  # a full disk must be an OSError
-        export(network, draft / ONNX)
-        sha256 = file_sha256(draft / WEIGHTS)
-        meta = {
-            "format": FORMAT,
-            "id": version,
-            "parent": parent,
-            "snapshot": snapshot,
-            "categories": list(categories),
-            "network": network_config.as_dict(),
-            "train": train_config.as_dict(),
-            "max_side": train_config.max_side,
-            "least_animal": train_config.least_animal,
-            "small_animal": small_animal,
-            "mean": list(mean),
-            "std": list(std),
-            "kept": kept,
-            "metrics": dict(metrics),
-            "weights_sha256": sha256,
-            "onnx_sha256": file_sha256(draft / ONNX),
-        }
-        (draft / META).write_text(json.dumps(meta, indent=1), encoding="utf-8")
-    return sha256
+        contiguous = {key: value.contiguous() for key, value in state.items()}
+        (draft / WEIGHTS).write_bytes(save(contiguous))  # a full disk must be an OSError
+        hashes = {"weights_sha256": file_sha256(draft / WEIGHTS)}
+        if export_to is not None:
+            export_to(draft / ONNX)
+            hashes["onnx_sha256"] = file_sha256(draft / ONNX)
+        (draft / META).write_text(json.dumps({**meta, **hashes}, indent=1), encoding="utf-8")
+    return hashes["weights_sha256"]
 
 
 def read_meta(folder: Path) -> dict[str, Any]:
@@ -101,15 +151,33 @@ def load_version(folder: Path) -> tuple[SegmentationNetwork, dict[str, Any]]:
         DataError: the folder is no whole version, or its weights are not those it was saved with.
     """
     meta = read_meta(folder)
+    network = load_network(
+        folder, meta, lambda values: SegmentationNetwork(NetworkConfig.of_dict(values))
+    )
+    return network, meta
+
+
+def load_network(
+    folder: Path, meta: Mapping[str, Any], create: Callable[[Mapping[str, Any]], Network]
+) -> Network:
+    """A version's network with its weights, in eval mode on the CPU.
+
+    Args:
+        meta: its ``version.json``.
+        create: the network of the settings stored there.
+
+    Raises:
+        DataError: the weights are not those it was saved with, or of another network.
+    """
     weights = folder / WEIGHTS
     if not weights.is_file() or file_sha256(weights) != meta.get("weights_sha256"):
         raise _broken(folder, "the weights are missing or were changed after they were saved")
     try:
-        network = SegmentationNetwork(NetworkConfig.of_dict(meta["network"]))
+        network = create(meta["network"])
         network.load_state_dict(load_file(weights), strict=True)
     except (KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise _broken(folder, "the weights do not fit the stored network settings") from error
-    return network.eval(), meta
+    return network.eval()
 
 
 def _broken(folder: Path, why: str) -> DataError:

@@ -245,14 +245,7 @@ class Crops:
         """`batch` crops, about `animal_share` of them around an animal."""
         images, labels, animals = [], [], []
         for k in own(range(self.config.batch)):
-            rng = np.random.default_rng((self.config.seed, LABELED, step, k))
-            if rng.random() < self.config.animal_share:
-                record = self._turn(self.with_animals, LABELED, step, k, self.config.batch)
-                area = _pick_box(self.animals[record.id], rng)
-            else:
-                record = self._turn(self.images.labeled, LABELED, step, k, self.config.batch)
-                area = _verified_box(record)
-            window = self._window(record, area, rng)
+            record, window, rng = self.labeled_place(step, k)
             pixels, truth = weak_view(*self.frames.get(record), window, self.config.crop)
             images.append(light_jitter(pixels, rng) if self.config.labeled_jitter else pixels)
             labels.append(truth)
@@ -263,6 +256,17 @@ class Crops:
         together = [from_numpy(np.stack(part)) for part in zip(*animals, strict=True)]
         known = AnimalLabels(*together) if animals else None
         return LabeledBatch(to_tensor(images, self.mean, self.std), label, known)
+
+    def labeled_place(self, step: int, k: int) -> tuple[SnapshotImage, Window, np.random.Generator]:
+        """Which image the k-th labeled crop of a step shows, where, and the numbers after that."""
+        rng = np.random.default_rng((self.config.seed, LABELED, step, k))
+        if rng.random() < self.config.animal_share:
+            record = self._turn(self.with_animals, LABELED, step, k, self.config.batch)
+            area = _pick_box(self.animals[record.id], rng)
+        else:
+            record = self._turn(self.images.labeled, LABELED, step, k, self.config.batch)
+            area = _verified_box(record)
+        return record, self._window(record, area, rng), rng
 
     def unlabeled(self, step: int) -> UnlabeledBatch:
         """`batch_unlabeled` crops in two views.

@@ -212,7 +212,7 @@ def _outlined(
         if animal.area < least:
             continue
         mask, x0, y0 = outline_mask(margin, labels, animal.label, boxes[animal.label], stride, size)
-        whole = _without_crumbs(parts_of_mask(mask, x0, y0))
+        whole = without_crumbs(parts_of_mask(mask, x0, y0))
         if whole:
             parts = simplify(whole, *size, budget=OUTLINE_BUDGET)
             yield Instance(
@@ -281,7 +281,7 @@ def outline_mask(
     return (fine > 0) & (share > 0.5), x0, y0
 
 
-def _without_crumbs(parts: Parts) -> Parts:
+def without_crumbs(parts: Parts) -> Parts:
     """Drop pieces below a hundredth of the animal: interpolation's crumbs, no part of it."""
     if len(parts) < 2:
         return parts

@@ -8,8 +8,10 @@ without data, and the weights. It refuses only what cannot fit into an otherwise
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -21,6 +23,7 @@ from model.network import MULTIPLE, SegmentationNetwork
 
 _PROBE = 4 * MULTIPLE  # side of the crop whose memory is counted; it grows with the area
 _COPIES = 5  # of the weights: student, teacher, gradient, and up to two of the optimizer
+Network = TypeVar("Network", bound=torch.nn.Module)
 _LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container, "max" without one
 
 
@@ -34,10 +37,20 @@ def check_memory(config: TrainConfig, network: NetworkConfig, device: torch.devi
     # Processes have a CUDA device each, but share the memory of a machine.
     processes = distributed.size() if device.type == "cuda" else 1
     needed = needed_bytes(config, network) / processes
+    crops = f"{config.batch} + {config.batch_unlabeled} crops of {config.crop} pixels"
+    refuse_beyond(needed, there, crops)
+
+
+def refuse_beyond(needed: float, there: int | None, crops: str) -> None:
+    """Refuse crops, told in words, that need more bytes than are there.
+
+    Raises:
+        DataError: they do.
+    """
     if there is not None and needed > there:
         why = (
-            f"{config.batch} + {config.batch_unlabeled} crops of {config.crop} pixels need about"
-            f" {needed / 2**30:.1f} GB of memory and there are {there / 2**30:.1f}"
+            f"{crops} need about {needed / 2**30:.1f} GB of memory"
+            f" and there are {there / 2**30:.1f}"
         )
         raise DataError("training settings", why, "choose a smaller crop or batch", field="crop")
 
@@ -54,6 +67,18 @@ def needed_bytes(config: TrainConfig, network: NetworkConfig) -> float:
 @lru_cache
 def _network_bytes(config: NetworkConfig) -> tuple[int, int]:
     """Bytes of the weights, and of what one crop of `_PROBE` pixels leaves for the gradient."""
+    return kept_bytes(lambda: SegmentationNetwork(config), SegmentationNetwork.outputs_both, _PROBE)
+
+
+def kept_bytes(
+    create: Callable[[], Network], look: Callable[[Network, Tensor], Any], side: int
+) -> tuple[int, int]:
+    """Bytes of a network's weights, and of what one crop leaves for the gradient.
+
+    Args:
+        create: the network. look: its forward pass.
+        side: of the crop, pixels.
+    """
     sizes: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
@@ -63,10 +88,10 @@ def _network_bytes(config: NetworkConfig) -> tuple[int, int]:
         return tensor
 
     with torch.device("meta"):
-        network = SegmentationNetwork(config).train()
-        image = torch.empty(1, 3, _PROBE, _PROBE)
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        alive = network.outputs_both(image)  # storages freed meanwhile would count as one
+        network = create().train()
+        image = torch.empty(1, 3, side, side)
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            alive = look(network, image)  # storages freed meanwhile would count as one
     del alive
     return sum(p.nbytes for p in network.parameters()), sum(sizes.values())
 

@@ -16,16 +16,13 @@ from torch import Tensor
 from data_io.errors import DataError
 from model import distributed
 from model.config import TrainConfig
-from model.network import SegmentationNetwork
-from model.training_setup import create_optimizer
+from model.training_setup import Grouped, create_optimizer
 
 
 class Optimization:
     """The optimizer and what surrounds it."""
 
-    def __init__(
-        self, student: SegmentationNetwork, config: TrainConfig, device: torch.device
-    ) -> None:
+    def __init__(self, student: Grouped, config: TrainConfig, device: torch.device) -> None:
         self.clip_norm, self.device = config.clip_norm, device
         self.parameters = [p for p in student.parameters() if p.requires_grad]
         self.optimizer = create_optimizer(student, config)

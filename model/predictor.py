@@ -31,7 +31,7 @@ from model.instances import STRIDE, resample
 from model.network import MULTIPLE, SegmentationNetwork
 from model.pieces import InstanceMaps
 from model.scale import Scaling
-from model.tiles import animals_beyond, tiled
+from model.tiles import LARGER, OVERLAP, animals_beyond, tiled
 
 Floats = NDArray[np.float32]
 # (1, 3, H, W) -> logits (1, C, H/4, W/4), and (1, 5, H/4, W/4) of an instance head
@@ -47,8 +47,6 @@ NEEDED = {
     "mean",
     "std",
 }
-LARGER = 1.25  # tiles of images that hardly grow would show nothing new
-OVERLAP = 0.25  # of neighboring tiles
 REMEDY = "choose another version or train again"
 
 
@@ -142,8 +140,7 @@ class Predictor:
             Softmax (C, ceil(H/4), ceil(W/4)) float32 that sums to 1 over C, and the maps of the
             instance head on the same grid, where there is one.
         """
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-            raise ValueError(f"expected (H, W, 3) uint8, got {image.shape} {image.dtype}")
+        require_image(image)
         height, width = image.shape[:2]
         usual = self.scaling.usual(width, height)
         layers = self._look(image, usual)
@@ -195,6 +192,14 @@ class Predictor:
             return np.ascontiguousarray(mean[:, :rows, :columns])
         step = (w / width, h / height)
         return np.stack([resample(layer, step, rows, columns) for layer in mean])
+
+
+def require_image(image: NDArray[Any]) -> None:
+    """Raises:
+    ValueError: this is no (H, W, 3) uint8 image.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+        raise ValueError(f"expected (H, W, 3) uint8, got {image.shape} {image.dtype}")
 
 
 def _softmax(logits: Floats) -> Floats:

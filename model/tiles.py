@@ -21,6 +21,9 @@ Mask = NDArray[np.bool_]
 Image = NDArray[np.uint8]
 Look = Callable[[Image], Floats]  # (H, W, 3) -> (K, ceil(H/4), ceil(W/4)) maps
 
+LARGER = 1.25  # tiles of images that hardly grow would show nothing new
+OVERLAP = 0.25  # of neighboring tiles, share of their side
+
 
 def starts(length: int, tile: int, overlap: int) -> list[int]:
     """Where tiles begin that cover `length`, evenly spread; multiples of the stride.

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Protocol
+
 import torch
+from torch import nn
 
 from data_io.errors import DataError
 from model import distributed, official
@@ -115,7 +119,15 @@ def _classes(categories: int, config: TrainConfig) -> int:
     return 1 + categories
 
 
-def create_optimizer(student: SegmentationNetwork, config: TrainConfig) -> torch.optim.Optimizer:
+class Grouped(Protocol):
+    """A network whose encoder has a learning rate of its own."""
+
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+
+    def parameter_groups(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]: ...
+
+
+def create_optimizer(student: Grouped, config: TrainConfig) -> torch.optim.Optimizer:
     """AdamW or SGD with one rate for the encoder and one for everything on top of it."""
     encoder, heads = student.parameter_groups()
     groups = [

@@ -79,8 +79,14 @@ def save_state(
         "generator": learner.generator.get_state(),
         **random_states(optimization.device),
     }
-    if not distributed.leads():
-        return
+    if distributed.leads():
+        write_state(folder, stored, progress, identity)
+
+
+def write_state(
+    folder: Path, stored: dict[str, Any], progress: Progress, identity: dict[str, Any]
+) -> None:
+    """Replace a checkpoint folder by one that holds `stored`, tensors and plain values."""
     buffer = io.BytesIO()  # torch reports a full disk as a RuntimeError, a file as an OSError
     torch.save(stored, buffer)
     with whole_folder(folder) as draft:
@@ -109,7 +115,7 @@ def restore_state(
     folder: Path, learner: Learner, optimization: Optimization
 ) -> dict[str, Tensor] | None:
     """Load everything `save_state` wrote into the objects; returns the first phase's weights."""
-    stored = torch.load(folder / STATE, map_location="cpu", weights_only=True)
+    stored = read_state(folder)
     learner.student.load_state_dict(stored["student"])
     learner.teacher.load_state_dict(stored["teacher"] or stored["student"])
     optimization.restore(stored)
@@ -118,6 +124,12 @@ def restore_state(
     set_random_states(stored, optimization.device)
     first: dict[str, Tensor] | None = stored["first"]
     return first
+
+
+def read_state(folder: Path) -> dict[str, Any]:
+    """What `write_state` stored, on the CPU."""
+    stored: dict[str, Any] = torch.load(folder / STATE, map_location="cpu", weights_only=True)
+    return stored
 
 
 def random_states(device: torch.device) -> dict[str, Tensor]:

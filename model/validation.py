@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from data_io.snapshot import SnapshotImage
 from model.augment import to_tensor
-from model.config import IGNORE
+from model.config import IGNORE, Encoding
 from model.dataset import Frames
 from model.instances import resample
 from model.network import MULTIPLE, STRIDE, SegmentationNetwork
@@ -73,15 +73,33 @@ def judge(
         ``iou`` of all animal pixels, ``miou`` over background and the categories that occur
         (both None when nothing can be measured), ``images``.
     """
-    classes = 1 + network.config.categories
-    table = np.zeros((classes, classes), np.int64)  # [truth, predicted]
     network.eval()
+
+    def classify(pixels: NDArray[np.uint8]) -> NDArray[np.int64]:
+        return predict_classes(network, pixels, mean, std)
+
+    config = network.config
+    return measure(classify, 1 + config.categories, records, frames, stop, config.encoding)
+
+
+def measure(
+    classify: Callable[[NDArray[np.uint8]], NDArray[np.int64]],
+    classes: int,
+    records: Sequence[SnapshotImage],
+    frames: Frames,
+    stop: Callable[[], None] = lambda: None,
+    encoding: Encoding = "classes",
+) -> dict[str, Any]:
+    """As `judge`, of whatever tells the class of every pixel.
+
+    Args:
+        classify: (h, w, 3) uint8 at training size -> (h, w) classes below `classes`.
+    """
+    table = np.zeros((classes, classes), np.int64)  # [truth, predicted]
     for record in records:
         stop()
         pixels, labels = frames.get(record)
-        truth = decode_labels(labels, network.config.encoding)
-        predicted = predict_classes(network, pixels, mean, std)
-        table += confusion(truth, predicted, classes)
+        table += confusion(decode_labels(labels, encoding), classify(pixels), classes)
     return {"iou": _animal_iou(table), "miou": mean_iou(table), "images": len(records)}
 
 
@@ -102,8 +120,13 @@ def predict_classes(
     """(h, w, 3) uint8 -> most probable class of each pixel (h, w)."""
     height, width = pixels.shape[:2]
     logits = tiled(pixels, partial(_logits, network, mean, std), TILE, TILE // 4)
-    rows, columns = (STRIDE * cells for cells in logits.shape[1:])
-    full = np.stack([resample(layer, 1 / STRIDE, rows, columns) for layer in logits])
+    return most_probable(logits, height, width)
+
+
+def most_probable(maps: NDArray[np.float32], height: int, width: int) -> NDArray[np.int64]:
+    """(C, h, w) logits or probabilities at stride 4 -> the class of each pixel (height, width)."""
+    rows, columns = (STRIDE * cells for cells in maps.shape[1:])
+    full = np.stack([resample(layer, 1 / STRIDE, rows, columns) for layer in maps])
     return np.asarray(full.argmax(0)[:height, :width], np.int64)
 
 
