@@ -19,13 +19,13 @@ import torch
 
 from benchmarks.common import ROOT, append, provenance, tree
 from benchmarks.training_steps import prepare, timed_steps, write_scenes
-from model.config import METHODS
+from model.config import PIXEL_METHODS
 from model.train import Training
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
-    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
+    parser.add_argument("--methods", nargs="+", default=list(PIXEL_METHODS), choices=PIXEL_METHODS)
     parser.add_argument("--blocks", type=int, default=5)
     parser.add_argument("--steps", type=int, default=10, help="of a method in a block")
     parser.add_argument("--seed", type=int, default=0)

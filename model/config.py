@@ -13,8 +13,10 @@ from typing import Any, Literal, get_args
 
 from data_io.errors import DataError
 
-Method = Literal["supervised", "mean_teacher", "cutmix", "u2pl"]
+Method = Literal["supervised", "mean_teacher", "cutmix", "u2pl", "maskrcnn"]
 METHODS: tuple[str, ...] = get_args(Method)
+MASK_RCNN = "maskrcnn"  # finds animals one by one, see `model.maskrcnn`
+PIXEL_METHODS = tuple(method for method in METHODS if method != MASK_RCNN)
 Decoder = Literal["separable", "full"]
 Norm = Literal["batch", "group"]
 Encoding = Literal["classes", "contact_band"]
@@ -64,7 +66,7 @@ class NetworkConfig:
 class TrainConfig:
     """What one training job does; defaults are the CPU preset."""
 
-    method: Method = "u2pl"  # which step runs in the second phase
+    method: Method = "u2pl"  # which step runs in the second phase; maskrcnn is another network
     minutes: float = 5.0  # time for everything, export included; unused when steps > 0
     clock: ClockKind = "wall"  # processor: of all threads together, whatever else the machine does
     steps: int = 0  # > 0: exactly so many steps, the same on every run
@@ -209,6 +211,18 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 
+# Defaults of a method where they differ; rates and decay are those of Swin's detectors
+# (arXiv 2103.14030).
+_OF_METHOD: dict[str, dict[str, Any]] = {
+    MASK_RCNN: {
+        "backbone": "swin_tiny_patch4_window7_224",
+        "optimizer": "adamw",
+        "lr_encoder": 1e-4,
+        "lr_heads": 1e-4,
+        "weight_decay": 0.05,
+    }
+}
+
 
 def aspp_rates(crop: int, output_stride: int) -> tuple[int, int, int]:
     """Dilations whose outer taps still lie inside the feature map of a training crop.
@@ -237,7 +251,7 @@ def train_config(overrides: Mapping[str, Any]) -> TrainConfig:
     for name in values:
         if name not in known:
             raise _bad(name, "there is no such training setting", "remove it or fix its spelling")
-    merged = {**PRESETS[preset], **values}
+    merged = {**PRESETS[preset], **_OF_METHOD.get(str(values.get("method")), {}), **values}
     merged["aspp"] = tuple(merged.get("aspp", ()))
     config = TrainConfig(**merged)
     _check(config)
@@ -257,8 +271,7 @@ def _check(config: TrainConfig) -> None:
             raise _bad(field.name, f"{value!r} does not fit", f"give {kind} like {default!r}")
     _check_choices(config)
     _check_contrast(config)
-    if config.method not in METHODS:
-        raise _bad("method", f"there is no method {config.method!r}", f"use {', '.join(METHODS)}")
+    _check_method(config)
     if config.crop < 64 or config.crop % 32:
         raise _bad("crop", f"{config.crop} is no usable crop", "give a multiple of 32, at least 64")
     if config.crop > config.max_side:
@@ -291,6 +304,22 @@ def _check_choices(config: TrainConfig) -> None:
         value, known = getattr(config, name), get_args(kind)
         if value not in known:
             raise _bad(name, f"there is no {name} {value!r}", f"use {' or '.join(known)}")
+
+
+def _check_method(config: TrainConfig) -> None:
+    if config.method not in METHODS:
+        raise _bad("method", f"there is no method {config.method!r}", f"use {', '.join(METHODS)}")
+    if config.method != MASK_RCNN:
+        return
+    if config.encoding != "classes":
+        raise _bad("encoding", "Mask R-CNN tells animals apart without a band", "use classes")
+    if config.instances:
+        raise _bad("instances", "Mask R-CNN tells animals apart without this head", "use false")
+    if config.compat != "paper":
+        raise _bad("compat", "the published losses are U2PL's, not Mask R-CNN's", "use paper")
+    if not config.backbone.startswith("swin_"):
+        why = f"Mask R-CNN has a Swin backbone and {config.backbone} is none"
+        raise _bad("backbone", why, f"use {_OF_METHOD[MASK_RCNN]['backbone']}")
 
 
 def _check_contrast(config: TrainConfig) -> None:

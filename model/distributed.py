@@ -22,7 +22,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from data_io.errors import DataError
-from model.config import TrainConfig
+from model.config import MASK_RCNN, TrainConfig
 
 PATIENCE = timedelta(hours=1)  # the others wait while the leader judges and writes
 T = TypeVar("T")
@@ -59,6 +59,9 @@ def require_shares(config: TrainConfig) -> None:
     if size() > 1 and config.compat == "official":
         why = "the published losses are there to be compared with, in one process"
         raise DataError("training settings", why, "use compat paper", field="compat")
+    if size() > 1 and config.method == MASK_RCNN:
+        why = f"Mask R-CNN trains in one process and there are {size()}"
+        raise DataError("training settings", why, "start one process", field="method")
     for name in ("batch", "batch_unlabeled"):
         crops = getattr(config, name)
         if crops % size():

@@ -27,6 +27,7 @@ from data_io.errors import DataError
 from data_io.types import Instance
 from model import instances, uncertainty
 from model.checkpoint import ONNX, load_version, read_meta
+from model.config import MASK_RCNN
 from model.instances import STRIDE, resample
 from model.network import MULTIPLE, SegmentationNetwork
 from model.pieces import InstanceMaps
@@ -91,10 +92,11 @@ class Predictor:
     def load(
         cls, version_dir: Path | str, device: str = "auto", threads: int | None = None
     ) -> Predictor:
-        """Open a version folder.
+        """Open a version folder, whatever kind of network it holds.
 
         Args:
-            version_dir: folder with version.json, weights.safetensors and model.onnx.
+            version_dir: folder with version.json, weights.safetensors and, unless its network is a
+                Mask R-CNN, model.onnx.
             device: auto (cuda where there is one, else cpu), cpu, cuda or mps.
             threads: of the network on the CPU; None lets the runtime decide.
 
@@ -108,6 +110,11 @@ class Predictor:
         if missing:
             why = f"version.json lacks {', '.join(sorted(missing))}"
             raise DataError(folder, why, REMEDY)
+        if meta.get("network", {}).get("kind") == MASK_RCNN:
+            # Late: that module builds on this one.
+            from model.maskrcnn.predictor import MaskRcnnPredictor
+
+            return MaskRcnnPredictor.opened(folder, meta, chosen, threads)
         if chosen == "cpu":
             run = _onnx(folder, meta, threads)
         else:

@@ -24,7 +24,7 @@ from data_io.snapshot import Snapshot, read_snapshot
 from model import train
 from model.backbone import normalization
 from model.checkpoint import load_version
-from model.config import METHODS, PRESETS, TrainConfig, train_config
+from model.config import PIXEL_METHODS, PRESETS, TrainConfig, train_config
 from model.dataset import Frames, pools
 from model.scale import Scaling
 from model.semantic_eval import SCHEMES, Scheme, score
@@ -156,7 +156,7 @@ def _add_options(command: argparse.ArgumentParser) -> None:
     add("--partition", type=_denominator, default=1, metavar="1/N", help="of the labels are kept")
     add("--labeled", type=Path, metavar="FILE", help="list of the ids that keep labels instead")
     add("--seed", type=int, default=0, help="of the partition and of the training")
-    add("--method", choices=METHODS, default="u2pl")
+    add("--method", choices=PIXEL_METHODS, default="u2pl")
     add("--preset", choices=tuple(PRESETS), help="default: the paper's for this benchmark")
     add("--steps", type=int, default=0, help="default: as many as the published epochs have")
     add("--set", type=_setting, action="append", default=[], metavar="NAME=VALUE")

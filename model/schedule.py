@@ -6,9 +6,10 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from model.config import TrainConfig
+from model.config import MASK_RCNN, TrainConfig
 
 SUPERVISED, SEMI = "supervised", "semi"
+LABELED_ONLY = ("supervised", MASK_RCNN)  # methods without a second phase
 MEASURED = 6  # steps that are timed before a phase's length is fixed
 DISCARDED = 2  # of them; they decode images and warm caches
 LEAST = MEASURED  # a phase is never shorter
@@ -48,7 +49,7 @@ def first_share(config: TrainConfig, step_seconds: float, usable: float) -> floa
 
 def phases(config: TrainConfig, unlabeled: bool) -> tuple[str, ...]:
     """The supervised phase, and the semi-supervised one where method and images allow it."""
-    semi = config.method != "supervised" and unlabeled and config.steps != 1
+    semi = config.method not in LABELED_ONLY and unlabeled and config.steps != 1
     return (SUPERVISED, SEMI) if semi else (SUPERVISED,)
 
 

@@ -29,10 +29,12 @@ from data_io.atomic import recover_folder
 from data_io.errors import DataError, StoreError
 from model import distributed, loader, methods, schedule
 from model.checkpoint import save_version
+from model.config import MASK_RCNN
 from model.dataset import LabeledBatch, UnlabeledBatch
+from model.maskrcnn.training import MaskRcnnTraining
 from model.methods import StepLosses
 from model.optimization import Optimization
-from model.training_job import DONE, STOPPED, disk_sentence, fail
+from model.training_job import DONE, STOPPED, disk_sentence, fail, read_spec
 from model.training_loop import NotFiniteError, TrainingLoop
 from model.training_setup import create_learner
 from model.training_state import (
@@ -161,6 +163,18 @@ class Training(TrainingLoop):
 # --- the process ----------------------------------------------------------------------------------
 
 
+def open_job(job: Path, stop: StopRequest) -> TrainingLoop:
+    """The training that the settings of a job folder ask for.
+
+    Raises:
+        DataError: the job, its settings or its snapshot are not usable.
+    """
+    settings = read_spec(job).get("train", {})
+    if settings.get("method") == MASK_RCNN:
+        return MaskRcnnTraining(job, stop)
+    return Training(job, stop)
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run the job folder named by the only argument; returns the exit code."""
     if len(arguments) != 1:
@@ -172,7 +186,7 @@ def main(arguments: Sequence[str]) -> int:
     (job / "error.json").unlink(missing_ok=True)
     try:
         with distributed.ended():
-            Training(job, StopRequest()).run()
+            open_job(job, StopRequest()).run()
     except Cancelled:
         return STOPPED
     except (DataError, StoreError) as error:

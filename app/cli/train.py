@@ -18,6 +18,7 @@ class Method(str, Enum):
     cutmix = "cutmix"
     mean_teacher = "mean_teacher"
     supervised = "supervised"
+    maskrcnn = "maskrcnn"
 
 
 class Preset(str, Enum):

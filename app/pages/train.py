@@ -25,8 +25,9 @@ METHODS = (
     ("CutMix", "cutmix"),
     ("Mean teacher", "mean_teacher"),
     ("Labeled images only", "supervised"),
+    ("Mask R-CNN (wants a GPU)", "maskrcnn"),
 )
-ABOUT = "All but the last learn from unlabeled images too."
+ABOUT = "The first three learn from unlabeled images too."
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,17 @@ def test_defaults_and_presets_are_valid() -> None:
         assert train_config({"preset": preset}).crop == PRESETS[preset].get("crop", 256)
 
 
+@pytest.mark.parametrize("preset", PRESETS)
+def test_mask_rcnn_has_defaults_of_its_own_in_every_preset(preset: str) -> None:
+    config = train_config({"method": "maskrcnn", "preset": preset})
+    assert config.backbone == "swin_tiny_patch4_window7_224"
+    assert (config.optimizer, config.lr_heads, config.weight_decay) == ("adamw", 1e-4, 0.05)
+    assert config.crop == train_config({"preset": preset}).crop
+    own = train_config({"method": "maskrcnn", "lr_heads": 0.5})
+    assert (own.lr_heads, own.lr_encoder) == (0.5, 1e-4)
+    assert train_config(json.loads(json.dumps(config.as_dict()))) == config
+
+
 def test_dict_round_trip_through_json() -> None:
     config = TrainConfig(aspp=(1, 2, 3), method="cutmix")
     assert train_config(json.loads(json.dumps(config.as_dict()))) == config
@@ -37,6 +48,10 @@ def test_dict_round_trip_through_json() -> None:
 @pytest.mark.parametrize(
     "overrides",
     [
+        {"method": "maskrcnn", "backbone": "resnet50"},
+        {"method": "maskrcnn", "instances": True},
+        {"method": "maskrcnn", "encoding": "contact_band"},
+        {"method": "maskrcnn", "compat": "official"},
         {"crop": 100},
         {"crop": 2048},
         {"crop": "256"},

@@ -154,6 +154,14 @@ def test_the_published_losses_stay_with_one_process(monkeypatch: pytest.MonkeyPa
         distributed.require_shares(config)
 
 
+def test_mask_rcnn_trains_in_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = TrainConfig(method="maskrcnn")
+    distributed.require_shares(config)
+    pretend(monkeypatch, 0, 2)
+    with pytest.raises(DataError, match=r"method: Mask R-CNN trains in one process .* are 2"):
+        distributed.require_shares(config)
+
+
 def test_shares_of_a_batch_are_its_crops(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     config = TrainConfig(crop=64, batch=4, batch_unlabeled=2, max_side=128)
     images = pools(read_snapshot(make_snapshot(tmp_path, verified=2, total=4)))

@@ -46,6 +46,7 @@ def test_poly_starts_at_one_and_never_goes_below_zero() -> None:
         ("u2pl", False, 0, (SUPERVISED,)),
         ("supervised", True, 0, (SUPERVISED,)),
         ("cutmix", True, 1, (SUPERVISED,)),
+        ("maskrcnn", True, 0, (SUPERVISED,)),
     ],
 )
 def test_phases(method: str, unlabeled: bool, steps: int, expected: tuple[str, ...]) -> None:

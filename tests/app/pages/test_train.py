@@ -10,11 +10,13 @@ import gradio as gr
 import pytest
 
 from app import jobs
+from app.cli.train import Method
 from app.context import Context
 from app.pages import train
 from app.pages.train import TrainPage
 from data_io.geometry import full_image
 from data_io.store import Store, codec
+from model.config import METHODS
 
 
 @pytest.fixture
@@ -68,6 +70,11 @@ def test_images_that_no_training_takes_are_not_counted(page: TrainPage, store: S
     assert "0 images without" in told
     store.set_excluded(one, True)
     assert "Nothing to learn from yet" in page.refresh()[0]
+
+
+def test_every_method_can_be_chosen_on_the_page_and_the_command_line() -> None:
+    assert sorted(value for _, value in train.METHODS) == sorted(METHODS)
+    assert sorted(method.value for method in Method) == sorted(METHODS)
 
 
 def test_cancelling_keeps_nobody_waiting(
