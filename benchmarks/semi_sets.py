@@ -58,7 +58,7 @@ def cattle(folder: str, labels: int, more: str = "") -> Callable[[Path, int], Ma
         records = coco_images(data / folder)
         names = np.random.default_rng(seed).permutation(blocks["pool"])
         labeled, rest = ([records[str(n)] for n in part] for part in np.split(names, [labels]))
-        others = _photos(data / more / "images") if more else []
+        others = photos(data / more / "images") if more else []
         return Material(
             categories=(Category("cow", "cow", "#e69f00", 1),),
             labeled=tuple(labeled),
@@ -163,7 +163,8 @@ def without_labels(image: SnapshotImage) -> SnapshotImage:
     return dataclasses.replace(image, labels=(), verified=None, whole=False)
 
 
-def _photos(folder: Path) -> list[SnapshotImage]:
+def photos(folder: Path) -> list[SnapshotImage]:
+    """Every picture of a folder as an image without labels, by file name."""
     return [_photo(path) for path in sorted(folder.iterdir())]
 
 
