@@ -14,9 +14,11 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -24,7 +26,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.common import provenance
-from data_io.scenes import CAMERAS, Scene, scene
+from data_io.scenes import CAMERAS, scene
 from model import uncertainty
 from model.checkpoint import save_version
 from model.config import NetworkConfig, TrainConfig
@@ -36,8 +38,11 @@ from model.targets import animal_targets
 
 WIDTH, HEIGHT = 960, 540
 WARM_UP = 3
+RANDOM = "random; stages after it on softened truth"
 
+Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
+Timed = Callable[[str, Callable[[], Any]], Any]  # the name of a stage, and what it does
 
 
 def untrained(folder: Path, seed: int) -> Path:
@@ -80,70 +85,88 @@ def crowd(repeats: int) -> list[float]:
     return spent
 
 
-def measure(version: Path | None, images: int, threads: int | None, seed: int) -> dict[str, Any]:
-    """Time `images` scenes after a warm-up."""
-    times: dict[str, list[float]] = {}
-    animals, regions = [], []
+class Answer(NamedTuple):
+    """What a network says of an image: see `Predictor.maps`."""
 
-    def timed(stage: str, work: Callable[[], Any]) -> Any:
+    probability: Floats
+    maps: InstanceMaps | None
+
+
+class Stopwatch:
+    """Milliseconds of every call, by stage."""
+
+    def __init__(self) -> None:
+        self.times: dict[str, list[float]] = {}
+
+    def __call__(self, stage: str, work: Callable[[], Any]) -> Any:
+        """The result of `work`, whose time is noted."""
         start = time.perf_counter()
         result = work()
-        times.setdefault(stage, []).append((time.perf_counter() - start) * 1000)
+        self.times.setdefault(stage, []).append((time.perf_counter() - start) * 1000)
         return result
 
-    def propose(predictor: Predictor, drawn: Scene) -> None:
-        truth = soft_truth(drawn.masks)
-        start = time.perf_counter()
-        answer, maps = timed("network", lambda: predictor.maps(drawn.image))
-        if version is None:
-            answer, maps = truth
-        names, made_by = predictor.categories, predictor.version
-        found, doubt = timed(
-            "instances", lambda: tell_apart(answer, HEIGHT, WIDTH, names, made_by, maps)
-        )
-        unsure = timed(
-            "entropy",
-            lambda: uncertainty.to_bytes(
-                uncertainty.with_doubt(uncertainty.entropy(answer), answer, doubt)
-            ),
-        )
-        asked = timed(
-            "regions",
-            lambda: uncertainty.regions(
-                unsure,
-                found,
-                HEIGHT,
-                WIDTH,
-                classes=len(answer),
-                version=predictor.version,
-                image="",
-            ),
-        )
-        timed("score", lambda: uncertainty.image_score(unsure, len(answer)))
-        times.setdefault("whole", []).append((time.perf_counter() - start) * 1000)
-        animals.append(len(found))
-        regions.append(len(asked))
 
+def propose(
+    predictor: Predictor, image: Bytes, instead: Answer | None, timed: Timed
+) -> tuple[int, int]:
+    """One proposal, stage by stage; the numbers of its animals and of its regions.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        instead: what the stages after the network read in place of its answer.
+        timed: runs each stage.
+    """
+    height, width = image.shape[:2]
+    names, made_by = predictor.categories, predictor.version
+    said = Answer(*timed("network", partial(predictor.maps, image)))
+    answer, maps = instead or said
+    apart = partial(tell_apart, answer, height, width, names, made_by, maps)
+    found, doubt = timed("instances", apart)
+    unsure = timed("entropy", partial(_unsure, answer, doubt))
+    classes = len(answer)
+    asked = partial(uncertainty.regions, unsure, found, height, width)
+    asked = partial(asked, classes=classes, version=made_by, image="")
+    regions = timed("regions", asked)
+    timed("score", partial(uncertainty.image_score, unsure, classes))
+    return len(found), len(regions)
+
+
+def _unsure(probability: Floats, doubt: Floats) -> Bytes:
+    entropy = uncertainty.entropy(probability)
+    return uncertainty.to_bytes(uncertainty.with_doubt(entropy, probability, doubt))
+
+
+@contextmanager
+def opened(version: Path | None, threads: int | None, seed: int) -> Iterator[Predictor]:
+    """The predictor of a version; without one, of random weights that are gone afterwards."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = version or untrained(Path(scratch) / "version", seed)
-        predictor = Predictor.load(folder, device="auto", threads=threads)
-        cameras = list(CAMERAS)
+        yield Predictor.load(folder, device="auto", threads=threads)
+
+
+def measure(version: Path | None, images: int, threads: int | None, seed: int) -> dict[str, Any]:
+    """Time `images` scenes after a warm-up."""
+    watch, counts, cameras = Stopwatch(), [], list(CAMERAS)
+    with opened(version, threads, seed) as predictor:
         for k in range(WARM_UP + images):
             drawn = scene(seed + k, cameras[k % len(cameras)], width=WIDTH, height=HEIGHT)
-            propose(predictor, drawn)
+            instead = None if version else Answer(*soft_truth(drawn.masks))
+            whole = partial(propose, predictor, drawn.image, instead, watch)
+            counts.append(watch("whole", whole))
+    animals, regions = np.mean(counts[WARM_UP:], axis=0)
     return {
         "benchmark": "proposals",
         **provenance(seed),
         "network": predictor.device,
-        "weights": predictor.version if version else "random; stages after it on softened truth",
+        "weights": predictor.version if version else RANDOM,
         "threads": threads or "auto",
         "size": [WIDTH, HEIGHT],
         "warm_up": WARM_UP,
         "images": images,
-        "animals_mean": round(float(np.mean(animals[WARM_UP:])), 1),
-        "regions_mean": round(float(np.mean(regions[WARM_UP:])), 1),
+        "animals_mean": round(float(animals), 1),
+        "regions_mean": round(float(regions), 1),
         "milliseconds": {
-            **{stage: summary(values[WARM_UP:]) for stage, values in times.items()},
+            **{stage: summary(values[WARM_UP:]) for stage, values in watch.times.items()},
             "crowd": summary(crowd(WARM_UP + images)[WARM_UP:]),
         },
     }
