@@ -95,6 +95,7 @@ def train_and_score(data: Path, run: Run) -> dict[str, Any]:
     drawn = material(data, run.set, run.seed)
     began = time.monotonic()
     settings = {"minutes": run.minutes, "clock": "processor", "threads": 1}
+    settings |= {"instances": False, "least_animal": 0.0}  # classes alone, images of one size
     settings |= {"method": run.method, "seed": run.seed, **dict(run.settings)}
     with tempfile.TemporaryDirectory(prefix="semi-supervised-") as scratch:
         result = train(drawn, settings, Path(scratch))

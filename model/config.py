@@ -83,7 +83,7 @@ class TrainConfig:
     low_channels: int = 32  # width of its stride-4 branch
     representation_channels: int = 64  # D of the representation head
     encoding: Encoding = "classes"  # contact_band: one category as background, body and band
-    instances: bool = False  # a head that tells animals apart by votes for their middle
+    instances: bool = True  # a head that tells animals apart: cores, contacts, votes for a middle
     aspp: tuple[int, ...] = ()  # dilations; () derives them from crop and stride
     max_side: int = 1024  # images are scaled down to this long side, here and when predicting, but
     least_animal: float = 24.0  # less where animals, root of the area, had fewer pixels; 0 = never
@@ -159,6 +159,7 @@ _PAPER: dict[str, Any] = {
     "aspp": (12, 24, 36),
     "optimizer": "sgd",
     "least_animal": 0.0,
+    "instances": False,
     "animal_share": 0.0,
     "labeled_jitter": False,
     "scale_low": 0.5,
@@ -220,6 +221,7 @@ _OF_METHOD: dict[str, dict[str, Any]] = {
         "lr_encoder": 1e-4,
         "lr_heads": 1e-4,
         "weight_decay": 0.05,
+        "instances": False,  # it tells animals apart by itself
     }
 }
 

@@ -74,7 +74,7 @@ def test_a_step_gives_losses_and_leaves_the_weights_to_the_optimizer(
     losses = methods.STEPS[name](learner, labeled, unlabeled, rng())
     losses.total.backward()
     expected = losses.supervised + CONFIG.lambda_u * losses.unsupervised
-    expected += CONFIG.lambda_c * losses.contrastive
+    expected += CONFIG.lambda_c * losses.contrastive + CONFIG.lambda_i * losses.instances
     assert losses.total.item() == pytest.approx(expected, rel=1e-4)
     assert losses.unsupervised > 0
     assert 0 < losses.reliable <= 1
