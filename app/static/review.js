@@ -126,7 +126,7 @@ export class Review {
     if (!region) return;
     const { editor } = this;
     const { session } = editor;
-    const touching = session.instances.filter((item) => partsMeet(item.parts, region.parts));
+    const touching = this.touching(region);
     const chosen = touching.filter(({ id }) => id === editor.state.selected);
     const wrong = chosen.length ? chosen : touching.filter(({ proposed }) => proposed);
     if (wrong.length > 1) {
@@ -157,8 +157,7 @@ export class Review {
     }
     const region = this.answerable();
     if (!region) return;
-    const { session } = editor;
-    const touching = session.instances.filter((item) => partsMeet(item.parts, region.parts));
+    const touching = this.touching(region);
     if (touching.length !== 2) {
       const many = touching.length > 2;
       editor.say(many ? "More than two animals meet here: select those that are one first."
@@ -166,9 +165,36 @@ export class Review {
       return;
     }
     editor.shaping.merge(touching);
+    this.fixed(region, "one animal");
+  }
+
+  /**
+   * Cut along a line (flat). Where the region asks about two animals and none is selected, the line
+   * is the border between them, and the answer; else as `Shaping.split`.
+   */
+  cut(line) {
+    const { editor, region } = this;
+    const pair = this.meets && !editor.chosen.length ? this.touching(region) : [];
+    if (pair.length !== 2) {
+      editor.shaping.split(line);
+      return;
+    }
+    if (!this.answerable() || !editor.shaping.recut(pair, line)) return;
+    editor.setTool("select");
+    this.fixed(region, "draw the cut");
+  }
+
+  /** The last edit, under another name, is the answer to a region. */
+  fixed(region, label) {
+    const { session } = this.editor;
     const edit = session.undoLog.at(-1);
-    edit.label = "one animal";
-    editor.queue.answer(session, region.id, "fix", edit);
+    edit.label = label;
+    this.editor.queue.answer(session, region.id, "fix", edit);
+  }
+
+  /** Animals that reach into a region. */
+  touching({ parts }) {
+    return this.editor.session.instances.filter((item) => partsMeet(item.parts, parts));
   }
 
   /** Go on to the region behind `id`, if one is open. */

@@ -5,7 +5,7 @@ import { addCopies } from "./commands.js";
 import { crossesItself, refusal } from "./geometry.js";
 import { Claims } from "./overlap.js";
 import {
-  area, emptyMask, flatRings, rasterOf, subtract, symmetricDifference, unite,
+  area, emptyMask, flatRings, intersect, rasterOf, subtract, symmetricDifference, unite,
 } from "./raster.js";
 import { retouched } from "./retouch.js";
 import { splitMask } from "./split.js";
@@ -270,6 +270,23 @@ export class Shaping {
     const changes = cuts.flatMap(({ item, halves }) => this.halved(item, halves, line));
     editor.edit(() => together(session, "split", changes));
     editor.selection.set(changes.map(({ id }) => id));
+  }
+
+  /** Draw the border between two animals along a line (flat); false where it divides nothing. */
+  recut(pair, line) {
+    const { editor } = this;
+    const masks = pair.map(({ parts }) => this.raster(parts));
+    const halves = splitMask(unite(...masks), line);
+    if (!halves) {
+      editor.say("The line divides nothing: draw it across both, from outside to outside.", "warn");
+      return false;
+    }
+    const shown = (k, half) => area(intersect(masks[k], halves[half]));
+    if (shown(0, 1) + shown(1, 0) > shown(0, 0) + shown(1, 1)) halves.reverse();
+    const sources = [line, ...pair.flatMap(({ parts }) => flatRings(parts))];
+    editor.edit((session) => together(session, "draw the cut", pair.map((item, k) =>
+      session.change(item.id, { ...edited(item), parts: this.outline(halves[k], sources) }))));
+    return true;
   }
 
   /** The larger half stays the animal, the other is a new one just above it. */

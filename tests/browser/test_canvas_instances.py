@@ -224,26 +224,38 @@ def test_one_animal_is_stored_with_the_ground_of_both(canvas: Any, herd: Herd) -
 
 def test_the_border_is_drawn_anew(canvas: Any, herd: Herd) -> None:
     left, right = rasters(herd.proposal.instances)
-    canvas.press("Control+a", "m")
-    canvas.state("saved")
-    assert same(rasters(herd.animals), [left | right])
-    assert herd.states == ["open"]  # several are selected: an edit, no answer
+    names = {one.id for one in herd.proposal.instances}
     canvas.page.get_by_role("button", name=re.compile("Draw the cut")).click()
     canvas.drag((CUT, NECK - 50), (CUT, NECK + 50))
-    canvas.state("saved")
-    canvas.press("x")
     answered(canvas, herd, "fixed")
+    assert {one.id for one in herd.animals} == names
     one, other = rasters(herd.animals)
     assert not (one & other).any()
     assert np.array_equal(one | other, left | right)
     assert not one[:, CUT + 1 :].any()
     assert not other[:, : CUT - 1].any()
-
+    select = canvas.page.get_by_role("button", name=re.compile("^Select"))
+    assert select.get_attribute("aria-pressed") == "true"
     undone(canvas, herd)
-    assert same(rasters(herd.animals), [one, other])
-    canvas.press("Control+z")
-    canvas.state("saved")
-    assert same(rasters(herd.animals), [left | right])
-    canvas.press("Control+z")
-    canvas.state("saved")
     assert same(rasters(herd.animals), [left, right])
+
+
+def test_a_cut_beside_both_is_refused_in_a_sentence(canvas: Any, herd: Herd) -> None:
+    before = rasters(herd.proposal.instances)
+    canvas.press("f", "u")
+    canvas.drag((20, 20), (20, 60))
+    canvas.says("divides nothing")
+    assert herd.states == ["open"]
+    assert herd.animals == () or same(rasters(herd.animals), before)
+
+
+def test_a_selected_animal_alone_is_cut_in_two(canvas: Any, herd: Herd) -> None:
+    _, right = rasters(herd.proposal.instances)
+    canvas.press("f")
+    canvas.click(MIDDLE + 100, NECK)
+    canvas.press("u")
+    canvas.drag((MIDDLE + 100, NECK - 90), (MIDDLE + 100, NECK + 90))
+    canvas.state("saved")
+    assert herd.states == ["open"]
+    one, other = rasters(herd.animals)  # the left one is still a proposal
+    assert np.array_equal(one | other, right)

@@ -53,7 +53,7 @@ export class SplitTool extends CrosshairTool {
     editor.update({ trail: null });
     this.byKeys = false;
     if (apart(trail, trail.slice(-2)) < editor.view.length(DRAG)) return; // a click is no line
-    editor.shaping.split(thinLine(trail, Math.min(editor.view.length(1), 1)));
+    editor.review.cut(thinLine(trail, Math.min(editor.view.length(1), 1)));
   }
 
   /** Enter: the line begins at the crosshair, then ends there. */
