@@ -1,12 +1,13 @@
-"""Are touching animals told apart? Votes of the instance head beside two classic ways.
+"""Are touching animals told apart? The instance head beside two classic ways.
 
-From so many labeled images each method trains for the same processor time of one thread; every
-network is then read in three ways: connected components of its animal pixels, a watershed on their
-distance map (shape alone), and the votes of its instance head. Scored are the animals of images
-that nobody trained on: later frames of the drone flight, and synthetic herds under two cameras that
-no training saw. Finished runs are appended at once; started again, the study goes on.
+From so many labeled images each method trains for ten minutes of one core, which is five of a
+machine with two; every network is then read in three ways: connected components of its animal
+pixels, a watershed on their distance map (shape alone), and pieces of the instance head's cores.
+Scored are the animals of images that nobody trained on: later frames of the drone flight, and
+synthetic herds under two cameras that no training saw. Finished runs are appended at once; started
+again, the study goes on.
 
-    python -m benchmarks.instances --data ../shared/data
+    python -m benchmarks.instances --data ../shared/data [--versions FOLDER]
     python -m benchmarks.instances --show
 """
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -35,7 +37,7 @@ RESULTS = ROOT / "benchmarks/results/instances.jsonl"
 UNSEEN = ("mud-yard", "ceiling-slats")  # cameras of the test herds
 UNLABELED, TESTED = 24, 16  # herds
 METHODS = ("supervised", "u2pl")
-WAYS = ("components", "shape", "votes")
+WAYS = ("components", "shape", "pieces")
 FIGURES = ("ap", "ap50", "pq", "count_mae", "merges", "splits")
 
 
@@ -58,17 +60,19 @@ class Run:
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     if options.one:
-        print(json.dumps(train_and_score(options.data, Run(**json.loads(options.one)))))
+        run = Run(**json.loads(options.one))
+        print(json.dumps(train_and_score(options.data, run, options.versions)))
         return 0
     if not options.show:
         runs, out = planned(options), options.out
-        run_missing("benchmarks.instances", options.data, runs, out, options.jobs, _told)
+        more = ["--versions", str(options.versions.resolve())] if options.versions else []
+        run_missing("benchmarks.instances", options.data, runs, out, options.jobs, _told, more)
     print_newest(options.out, print_table)
     return 0
 
 
 def _told(record: dict[str, Any]) -> str:
-    return f"AP {record['votes']['ap']:.3f}"
+    return f"AP {record['pieces']['ap']:.3f}"
 
 
 def planned(options: argparse.Namespace) -> Iterator[Run]:
@@ -80,8 +84,8 @@ def planned(options: argparse.Namespace) -> Iterator[Run]:
                     yield Run(name, method, labels, seed, options.minutes)
 
 
-def train_and_score(data: Path, run: Run) -> dict[str, Any]:
-    """One training, and its network read in every way."""
+def train_and_score(data: Path, run: Run, versions: Path | None) -> dict[str, Any]:
+    """One training, and its network read in every way; the version is kept below `versions`."""
     import torch
 
     from model.predictor import Predictor
@@ -99,6 +103,9 @@ def train_and_score(data: Path, run: Run) -> dict[str, Any]:
         result = train(drawn, settings, job)
         predictor = Predictor.load(job / "version", device="cpu", threads=1)
         found = score(predictor, drawn)
+        if versions:
+            name = f"{run.set}-{run.method}-{run.labels}-{run.seed}"
+            shutil.copytree(job / "version", versions / name, dirs_exist_ok=True)
     return {
         "study": "instances",
         "key": run.key,
@@ -115,7 +122,7 @@ def herds(folder: Path, labels: int, seed: int) -> Material:
     seen = [name for name in CAMERAS if name not in UNSEEN]
     start = 10_000 * (seed + 1)
     trained = [herd(folder, start + k, seen[k % len(seen)]) for k in range(labels + UNLABELED)]
-    tested = [herd(folder, 5000 + k, UNSEEN[k % len(UNSEEN)]) for k in range(TESTED)]
+    tested = test_herds(folder)
     return Material(
         categories=(Category("cow", "cow", "#e69f00", 1),),
         labeled=tuple(trained[:labels]),
@@ -125,7 +132,13 @@ def herds(folder: Path, labels: int, seed: int) -> Material:
     )
 
 
+def test_herds(folder: Path) -> list[Any]:
+    """The herds of the test, under cameras that no training sees."""
+    return [herd(folder, 5000 + k, UNSEEN[k % len(UNSEEN)]) for k in range(TESTED)]
+
+
 def herd(folder: Path, seed: int, camera: str) -> Any:
+    """A scene as a labeled image below the folder."""
     drawn = scene(seed, camera)
     path = folder / camera / "images" / f"{seed}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -148,7 +161,7 @@ def score(predictor: Any, drawn: Material) -> dict[str, dict[str, Any]]:
         true.append([Scored("cow", rle) for _, rle in record.labels])
         pieces = components(probability, size)
         made["components"].append([Scored("cow", rle, belief) for rle, belief in pieces])
-        for way, votes in (("shape", None), ("votes", maps)):
+        for way, votes in (("shape", None), ("pieces", maps)):
             animals = extract(probability, *size, ["cow"], "v", votes)
             made[way].append(
                 [Scored("cow", rle_of_parts(a.parts, *size), a.score or 0.0) for a in animals]
@@ -198,9 +211,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=Path(), help="folder of the image sets")
     parser.add_argument("--sets", nargs="+", choices=("drone", "herds"), default=["drone", "herds"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--minutes", type=float, default=10.0, help="of one core, a training")
     parser.add_argument("--jobs", type=int, default=2, help="trainings at a time, one core each")
     parser.add_argument("--show", action="store_true", help="print the newest table, run nothing")
+    parser.add_argument("--versions", type=Path, help="folder that keeps what was trained")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args(arguments)

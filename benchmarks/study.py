@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,23 +29,25 @@ def run_missing(
     out: Path,
     jobs: int,
     told: Callable[[Record], str],
+    more: Sequence[str] = (),
 ) -> None:
     """Do the runs that `out` does not hold for this state of `model/`, `jobs` at a time.
 
-    Each is ``python -m MODULE --data DATA --one FIELDS``, whose last line is its record; a failure
-    ends the study. `told` is what is said of a record.
+    Each is ``python -m MODULE --data DATA MORE --one FIELDS``, whose last line is its record; a
+    failure ends the study. `told` is what is said of a record.
     """
     done = {row["key"] for row in records(out) if row["model"] == tree("model")}
     todo = [run for run in runs if run.key not in done]
     print(f"{len(todo)} trainings to go", file=sys.stderr)
     with ThreadPoolExecutor(jobs) as workers:
-        for record in workers.map(lambda run: _in_process(module, data, run), todo):
+        for record in workers.map(lambda run: _in_process(module, data, run, more), todo):
             print(f"{record['key']}: {told(record)}", file=sys.stderr)
             append(out, record)
 
 
-def _in_process(module: str, data: Path, run: Run) -> Record:
-    line = [sys.executable, "-m", module, "--data", str(data), "--one", json.dumps(vars(run))]
+def _in_process(module: str, data: Path, run: Run, more: Sequence[str]) -> Record:
+    one = ["--one", json.dumps(vars(run))]
+    line = [sys.executable, "-m", module, "--data", str(data), *more, *one]
     done = subprocess.run(line, stdout=subprocess.PIPE, text=True, check=False, cwd=ROOT)
     if done.returncode:
         raise SystemExit(f"{run} ended with {done.returncode}")
