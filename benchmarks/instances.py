@@ -181,13 +181,13 @@ def score(predictor: Any, drawn: Material) -> dict[str, dict[str, Any]]:
 
 def components(probability: Any, size: tuple[int, int]) -> list[tuple[Any, float]]:
     """RLE and mean probability of each connected piece of animal, specks left out as elsewhere."""
-    from model.instances import ExtractionConfig, resample
+    from model.instances import ExtractionConfig, resample, usual_area
 
     config = ExtractionConfig()
     belief = resample(probability[1], 0.25, *size)
     _, labels, stats, _ = cv2.connectedComponentsWithStats((belief > 0.5).astype(np.uint8))
     areas = stats[1:, cv2.CC_STAT_AREA]
-    least = max(config.min_area, config.min_median * float(np.median(areas))) if len(areas) else 0
+    least = max(config.min_area, config.min_usual * usual_area(areas)) if len(areas) else 0
     kept = [k for k, area in enumerate(areas, start=1) if area >= least]
     return [(rle_of_mask(labels == k), float(belief[labels == k].mean())) for k in kept]
 

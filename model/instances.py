@@ -40,7 +40,7 @@ class ExtractionConfig:
     shape: SeparationConfig = field(default_factory=SeparationConfig)
     votes: GroupingConfig = field(default_factory=GroupingConfig)
     min_area: float = 64.0  # animals smaller than this many pixels are specks
-    min_median: float = 0.1  # so are those below this share of the image's median animal
+    min_usual: float = 0.08  # so are those below this share of the image's usual animal
     fine_pixels: float = 4e6  # images up to this size are separated by shape at stride 2, not 4
 
 
@@ -205,7 +205,7 @@ def _outlined(
     """Instances of the animals that are no specks."""
     if not found:
         return
-    least = max(config.min_area, config.min_median * float(np.median([f.area for f in found])))
+    least = max(config.min_area, config.min_usual * usual_area([f.area for f in found]))
     boxes = label_boxes(labels)
     margin = np.asarray(probability[1:].max(0) - probability[0], np.float32)
     for animal in sorted(found, key=lambda f: (f.category, -f.area)):
@@ -223,6 +223,12 @@ def _outlined(
                 version=version,
                 score=min(1.0, animal.score),
             )
+
+
+def usual_area(areas: Sequence[float]) -> float:
+    """The area of the animal that half of all their ground is smaller than: specks weigh little."""
+    ranked = np.sort(areas)
+    return float(ranked[np.searchsorted(np.cumsum(ranked), ranked.sum() / 2)])
 
 
 def label_boxes(labels: Labels) -> dict[int, tuple[int, int, int, int]]:

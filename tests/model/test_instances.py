@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from data_io.geometry import mask_of_parts
-from model.instances import extract, resample
+from model.instances import extract, resample, usual_area
 from model.pieces import InstanceMaps
 from model.targets import animal_targets
 
@@ -163,3 +163,14 @@ def test_resample_keeps_a_ramp_where_it_is() -> None:
     inner = fine[8, 4:28]
     np.testing.assert_allclose(inner, np.arange(4, 28) + 0.5, atol=0.05)
     np.testing.assert_allclose(resample(ramp, 0.25, 8, 8, x0=12, y0=4), fine[4:12, 12:20], atol=0.1)
+
+
+def test_specks_are_those_far_below_the_usual_animal_however_many() -> None:
+    """Three animals and forty specks: the median thing is a speck, the usual ground is not."""
+    mask = ellipses(400, 640, *((100 + 200 * k, 120, 60, 40, 0) for k in range(3)))
+    specks = [(20 + 15 * k, 300 + 15 * (k % 2), 5, 5, 0) for k in range(40)]
+    found = extracted(mask | ellipses(400, 640, *specks))
+    assert len(found) == 3
+    calves = ellipses(400, 640, (100, 320, 22, 15, 0), (300, 320, 22, 15, 0))
+    assert len(extracted(mask | calves)) == 5
+    assert usual_area([1.0] * 10 + [100.0, 100.0]) == 100.0
