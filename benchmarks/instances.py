@@ -150,7 +150,7 @@ def herd(folder: Path, seed: int, camera: str) -> Any:
 def score(predictor: Any, drawn: Material) -> dict[str, dict[str, Any]]:
     """The figures of each way on the test images."""
     from data_io.images import read
-    from model.instances import extract
+    from model.instances import tell_apart
     from model.metrics import Mixups, Panoptic, Scored, average_precision
 
     true: list[list[Scored]] = []
@@ -162,7 +162,7 @@ def score(predictor: Any, drawn: Material) -> dict[str, dict[str, Any]]:
         pieces = components(probability, size)
         made["components"].append([Scored("cow", rle, belief) for rle, belief in pieces])
         for way, votes in (("shape", None), ("pieces", maps)):
-            animals = extract(probability, *size, ["cow"], "v", votes)
+            animals = tell_apart(probability, *size, ["cow"], "v", votes).instances
             made[way].append(
                 [Scored("cow", rle_of_parts(a.parts, *size), a.score or 0.0) for a in animals]
             )
@@ -181,13 +181,13 @@ def score(predictor: Any, drawn: Material) -> dict[str, dict[str, Any]]:
 
 def components(probability: Any, size: tuple[int, int]) -> list[tuple[Any, float]]:
     """RLE and mean probability of each connected piece of animal, specks left out as elsewhere."""
-    from model.instances import ExtractionConfig, resample, usual_area
+    from model.instances import ExtractionConfig, resample
 
     config = ExtractionConfig()
     belief = resample(probability[1], 0.25, *size)
     _, labels, stats, _ = cv2.connectedComponentsWithStats((belief > 0.5).astype(np.uint8))
     areas = stats[1:, cv2.CC_STAT_AREA]
-    least = max(config.min_area, config.min_usual * usual_area(areas)) if len(areas) else 0
+    least = max(config.min_area, config.min_median * float(np.median(areas))) if len(areas) else 0
     kept = [k for k, area in enumerate(areas, start=1) if area >= least]
     return [(rle_of_mask(labels == k), float(belief[labels == k].mean())) for k in kept]
 

@@ -40,7 +40,9 @@ class ExtractionConfig:
     shape: SeparationConfig = field(default_factory=SeparationConfig)
     votes: GroupingConfig = field(default_factory=GroupingConfig)
     min_area: float = 64.0  # animals smaller than this many pixels are specks
-    min_usual: float = 0.08  # so are those below this share of the image's usual animal
+    min_median: float = 0.1  # so are those below this share of the image's median animal
+    min_usual: float = 0.08  # and below this share of its usual one, unless they are `sure`
+    sure: float = 0.5  # score
     fine_pixels: float = 4e6  # images up to this size are separated by shape at stride 2, not 4
 
 
@@ -90,19 +92,6 @@ def _enlarged(values: Floats, times: int, height: int, width: int, x0: int, y0: 
     fine = cv2.resize(near, size, interpolation=cv2.INTER_LINEAR)
     y0, x0 = y0 - top * times, x0 - left * times
     return np.asarray(fine[y0 : y0 + height, x0 : x0 + width], np.float32)
-
-
-def extract(
-    probability: Floats,
-    height: int,
-    width: int,
-    categories: Sequence[str],
-    version: str,
-    maps: InstanceMaps | None = None,
-    config: ExtractionConfig | None = None,
-) -> tuple[Instance, ...]:
-    """The animals of one image: the first part of `tell_apart`."""
-    return tell_apart(probability, height, width, categories, version, maps, config).instances
 
 
 class Extraction(NamedTuple):
@@ -205,11 +194,11 @@ def _outlined(
     """Instances of the animals that are no specks."""
     if not found:
         return
-    least = max(config.min_area, config.min_usual * usual_area([f.area for f in found]))
+    least, sized = _least_areas([animal.area for animal in found], config)
     boxes = label_boxes(labels)
     margin = np.asarray(probability[1:].max(0) - probability[0], np.float32)
     for animal in sorted(found, key=lambda f: (f.category, -f.area)):
-        if animal.area < least:
+        if animal.area < least or (animal.area < sized and animal.score < config.sure):
             continue
         mask, x0, y0 = outline_mask(margin, labels, animal.label, boxes[animal.label], stride, size)
         whole = without_crumbs(parts_of_mask(mask, x0, y0))
@@ -225,10 +214,16 @@ def _outlined(
             )
 
 
-def usual_area(areas: Sequence[float]) -> float:
-    """The area of the animal that half of all their ground is smaller than: specks weigh little."""
+def _least_areas(areas: Sequence[float], config: ExtractionConfig) -> tuple[float, float]:
+    """The area that an animal has at least, and the one that it has where it is not sure.
+
+    The median animal is a speck where specks win by number. The usual one is that which half of all
+    the ground is smaller than; far below it a small animal in the distance is sure, a speck is not.
+    """
     ranked = np.sort(areas)
-    return float(ranked[np.searchsorted(np.cumsum(ranked), ranked.sum() / 2)])
+    usual = ranked[np.searchsorted(np.cumsum(ranked), ranked.sum() / 2)]
+    least = max(config.min_area, config.min_median * float(np.median(ranked)))
+    return least, config.min_usual * float(usual)
 
 
 def label_boxes(labels: Labels) -> dict[int, tuple[int, int, int, int]]:

@@ -133,10 +133,6 @@ class Predictor:
         unsure = uncertainty.with_doubt(uncertainty.entropy(probability), probability, made.doubt)
         return Prediction(probability, uncertainty.to_bytes(unsure), made.instances)
 
-    def probability(self, image: NDArray[np.uint8]) -> Floats:
-        """The first of `maps`."""
-        return self.maps(image)[0]
-
     def maps(self, image: NDArray[np.uint8]) -> tuple[Floats, InstanceMaps | None]:
         """What the network says, averaged over the image and its mirror image.
 

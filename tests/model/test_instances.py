@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from data_io.geometry import mask_of_parts
-from model.instances import extract, resample, usual_area
+from model.instances import resample, tell_apart
 from model.pieces import InstanceMaps
 from model.targets import animal_targets
 
@@ -34,7 +34,7 @@ def iou(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def extracted(mask: np.ndarray):
-    return extract(probability_of(mask), *mask.shape, ["cow"], "v1")
+    return tell_apart(probability_of(mask), *mask.shape, ["cow"], "v1").instances
 
 
 def test_two_animals_touching_end_to_end_come_apart_in_the_neck() -> None:
@@ -95,7 +95,7 @@ def test_specks_are_dropped_relative_to_the_median_animal() -> None:
 
 def test_scores_and_provenance() -> None:
     mask = ellipses(96, 96, (48, 48, 30, 20, 0))
-    animal = extract(probability_of(mask, sure=0.9), 96, 96, ["c-7"], "v3")[0]
+    animal = tell_apart(probability_of(mask, sure=0.9), 96, 96, ["c-7"], "v3").instances[0]
     assert (animal.category, animal.version, animal.source) == ("c-7", "v3", "model")
     # 0.9 inside, lower along the rim, never below one half
     assert animal.score is not None
@@ -106,7 +106,7 @@ def test_categories_do_not_mix() -> None:
     left, right = ellipses(96, 192, (50, 48, 30, 20, 0)), ellipses(96, 192, (140, 48, 30, 20, 0))
     a, b = probability_of(left)[1], probability_of(right)[1]
     both = np.stack([np.clip(1 - a - b, 0.001, 1), a, b])
-    found = extract(both / both.sum(0), 96, 192, ["cow", "calf"], "v")
+    found = tell_apart(both / both.sum(0), 96, 192, ["cow", "calf"], "v").instances
     assert [animal.category for animal in found] == ["cow", "calf"]
     assert iou(mask_of_parts(found[1].parts, 96, 192), right) > 0.9
 
@@ -117,8 +117,8 @@ def test_votes_tell_animals_apart_that_no_shape_could() -> None:
     ids[20:76, 20:80], ids[20:76, 80:140] = 1, 2
     maps = InstanceMaps.of_targets(animal_targets(ids))
     probability = probability_of(ids > 0)
-    assert len(extract(probability, 96, 160, ["cow"], "v")) == 1
-    found = extract(probability, 96, 160, ["cow"], "v", maps)
+    assert len(tell_apart(probability, 96, 160, ["cow"], "v").instances) == 1
+    found = tell_apart(probability, 96, 160, ["cow"], "v", maps).instances
     masks = [mask_of_parts(animal.parts, 96, 160) for animal in found]
     assert sorted(max(iou(mask, ids == k) > 0.93 for mask in masks) for k in (1, 2)) == [True, True]
     assert (masks[0] & masks[1]).sum() == 0
@@ -132,7 +132,7 @@ def test_an_animal_whose_hill_is_missing_is_found_by_its_shape() -> None:
     center = maps.center.copy()
     center[:, 20:] = 0
     maps = maps._replace(center=center)
-    assert len(extract(probability_of(ids > 0), 96, 160, ["cow"], "v", maps)) == 2
+    assert len(tell_apart(probability_of(ids > 0), 96, 160, ["cow"], "v", maps).instances) == 2
 
 
 def test_one_animal_of_two_minds_has_one_category() -> None:
@@ -142,7 +142,7 @@ def test_one_animal_of_two_minds_has_one_category() -> None:
     inside = probability_of(ids > 0)[1]
     calf = np.where(np.arange(40) < 12, 0.9, 0.2).astype(np.float32) * inside
     probability = np.stack([1 - inside, inside - calf, calf])
-    (found,) = extract(probability, 96, 160, ["cow", "calf"], "v", maps)
+    (found,) = tell_apart(probability, 96, 160, ["cow", "calf"], "v", maps).instances
     assert found.category == "cow"
     assert iou(mask_of_parts(found.parts, 96, 160), ids > 0) > 0.95
 
@@ -165,12 +165,17 @@ def test_resample_keeps_a_ramp_where_it_is() -> None:
     np.testing.assert_allclose(resample(ramp, 0.25, 8, 8, x0=12, y0=4), fine[4:12, 12:20], atol=0.1)
 
 
-def test_specks_are_those_far_below_the_usual_animal_however_many() -> None:
-    """Three animals and forty specks: the median thing is a speck, the usual ground is not."""
-    mask = ellipses(400, 640, *((100 + 200 * k, 120, 60, 40, 0) for k in range(3)))
-    specks = [(20 + 15 * k, 300 + 15 * (k % 2), 5, 5, 0) for k in range(40)]
-    found = extracted(mask | ellipses(400, 640, *specks))
-    assert len(found) == 3
-    calves = ellipses(400, 640, (100, 320, 22, 15, 0), (300, 320, 22, 15, 0))
-    assert len(extracted(mask | calves)) == 5
-    assert usual_area([1.0] * 10 + [100.0, 100.0]) == 100.0
+def test_specks_that_win_by_number_are_none_where_they_are_not_sure() -> None:
+    """Three animals, a calf in the distance, forty specks: all as deep as animals, or shallow."""
+    ids = np.zeros((400, 640), np.uint16)
+    rows, columns = np.mgrid[:400, :640]
+    spots = [(100 + 200 * k, 120, 60, 40) for k in range(3)] + [(600, 250, 14, 10)]
+    spots += [(20 + 15 * k, 300 + 15 * (k % 2), 6, 6) for k in range(40)]
+    for k, (x, y, a, b) in enumerate(spots, start=1):
+        ids[((columns - x) / a) ** 2 + ((rows - y) / b) ** 2 <= 1] = k
+    maps = InstanceMaps.of_targets(animal_targets(ids))
+    speck = ids[2::4, 2::4] > 4
+    shallow = maps._replace(core=np.where(speck, 0.3 * maps.core, maps.core).astype(np.float32))
+    probability = probability_of(ids > 0)
+    assert len(tell_apart(probability, 400, 640, ["cow"], "v", shallow).instances) == 4
+    assert len(tell_apart(probability, 400, 640, ["cow"], "v", maps).instances) > 20

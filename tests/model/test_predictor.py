@@ -71,8 +71,8 @@ def test_metadata_is_known(predictor: Predictor) -> None:
 
 def test_a_mirrored_image_gives_the_mirrored_map(predictor: Predictor) -> None:
     image = picture(96, 128)  # multiples of 32: nothing is padded
-    one = predictor.probability(image)
-    other = predictor.probability(np.ascontiguousarray(image[:, ::-1]))
+    one, _ = predictor.maps(image)
+    other, _ = predictor.maps(np.ascontiguousarray(image[:, ::-1]))
     np.testing.assert_allclose(other, one[..., ::-1], atol=1e-5)
 
 
@@ -80,9 +80,7 @@ def test_onnx_and_torch_agree(version: Path, predictor: Predictor) -> None:
     network, meta = load_version(version)
     eager = Predictor(_torch(network, "cpu"), meta, "v7", "cpu")
     image = picture(100, 140)
-    np.testing.assert_allclose(
-        predictor.probability(image), eager.probability(image), rtol=0, atol=1e-4
-    )
+    np.testing.assert_allclose(predictor.maps(image)[0], eager.maps(image)[0], rtol=0, atol=1e-4)
 
 
 @pytest.fixture(scope="module")
@@ -204,7 +202,7 @@ def test_padding_is_cut_away_and_scaling_keeps_places() -> None:
     for height, width in ((90, 150), (270, 450)):
         image = np.zeros((height, width, 3), np.uint8)
         image[height // 3 : 2 * height // 3, width // 3 : 2 * width // 3] = 255
-        bright = predictor.probability(image)[1] > 0.5
+        bright = predictor.maps(image)[0][1] > 0.5
         rows, columns = np.flatnonzero(bright.any(1)), np.flatnonzero(bright.any(0))
         for cells, side in ((rows, height), (columns, width)):
             assert abs(cells[0] * 4 - side / 3) <= 4
@@ -225,7 +223,7 @@ def test_normalization_follows_the_version() -> None:
         "mean": [0.5, 0.25, 0],
         "std": [0.5, 0.25, 1],
     }
-    Predictor(spy, meta, "v", "cpu").probability(np.full((32, 32, 3), 255, np.uint8))
+    Predictor(spy, meta, "v", "cpu").maps(np.full((32, 32, 3), 255, np.uint8))
     np.testing.assert_allclose(seen[0][0, :, 0, 0], [1, 3, 1], atol=1e-5)
     assert seen[0].dtype == np.float32
 
@@ -292,4 +290,4 @@ def test_unknown_and_absent_devices(version: Path) -> None:
 def test_cuda_agrees_with_the_cpu(version: Path, predictor: Predictor) -> None:
     image = picture(96, 128)
     cuda = Predictor.load(version, device="cuda")
-    np.testing.assert_allclose(cuda.probability(image), predictor.probability(image), atol=0.02)
+    np.testing.assert_allclose(cuda.maps(image)[0], predictor.maps(image)[0], atol=0.02)
