@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from model.backbone import create_encoder
 from model.config import Decoder, NetworkConfig
-from model.targets import decode_logits
+from model.targets import BODY
 
 STRIDE = 4  # of the logits and representations
 MULTIPLE = 32  # image sides must be multiples of it
@@ -188,6 +188,11 @@ class SegmentationNetwork(nn.Module):
         encoder = list(self.encoder.parameters())
         known = {id(parameter) for parameter in encoder}
         return encoder, [p for p in self.parameters() if id(p) not in known]
+
+
+def decode_logits(logits: Tensor) -> Tensor:
+    """(B, 3, h, w) -> (B, 2, h, w) whose softmax is p(background), p(body) + p(band)."""
+    return torch.cat([logits[:, :1], logits[:, BODY:].logsumexp(dim=1, keepdim=True)], dim=1)
 
 
 class Aspp(nn.Module):

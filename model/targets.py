@@ -19,9 +19,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from data_io.geometry import Rle, mask_of_rle
 from model.config import IGNORE, Encoding
@@ -94,11 +92,6 @@ def decode_labels(labels: Labels, encoding: Encoding) -> Labels:
     if encoding == "classes":
         return labels
     return np.where(labels == IGNORE, IGNORE, np.minimum(labels, BODY)).astype(np.uint8)
-
-
-def decode_logits(logits: Tensor) -> Tensor:
-    """(B, 3, h, w) -> (B, 2, h, w) whose softmax is p(background), p(body) + p(band)."""
-    return torch.cat([logits[:, :1], logits[:, BODY:].logsumexp(dim=1, keepdim=True)], dim=1)
 
 
 class AnimalTargets(NamedTuple):

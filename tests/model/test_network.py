@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from model.config import NetworkConfig
-from model.network import SegmentationNetwork
+from model.network import SegmentationNetwork, decode_logits
 
 SMALL = NetworkConfig(classes=2, decoder_channels=16, low_channels=8, representation_channels=4)
 
@@ -179,3 +179,10 @@ def test_with_group_norm_no_crop_changes_the_answer_to_another() -> None:
     alone = [network.forward_both(crops[k : k + 1]) for k in range(3)]
     for joint, single in zip(together, zip(*alone, strict=True), strict=True):
         assert torch.allclose(joint, torch.cat(single), atol=1e-5)
+
+
+def test_decoded_logits_give_the_sum_of_body_and_band() -> None:
+    logits = 5 * torch.randn(2, 3, 4, 5)
+    p, decoded = logits.softmax(dim=1), decode_logits(logits).softmax(dim=1)
+    torch.testing.assert_close(decoded[:, 0], p[:, 0])
+    torch.testing.assert_close(decoded[:, 1], p[:, 1] + p[:, 2])

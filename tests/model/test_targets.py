@@ -5,7 +5,6 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-import torch
 
 from data_io.geometry import rle_of_mask
 from model.config import IGNORE
@@ -19,7 +18,6 @@ from model.targets import (
     animal_targets,
     contact_band,
     decode_labels,
-    decode_logits,
 )
 
 
@@ -100,13 +98,6 @@ def test_unverified_ground_stays_unverified_and_classes_stay_as_they_are() -> No
     labels = np.array([[0, BODY, BAND, IGNORE]], np.uint8)
     assert decode_labels(labels, "contact_band").tolist() == [[0, 1, 1, IGNORE]]
     assert decode_labels(labels, "classes").tolist() == [[0, 1, 2, IGNORE]]
-
-
-def test_decoded_logits_give_the_sum_of_body_and_band() -> None:
-    logits = 5 * torch.randn(2, 3, 4, 5)
-    p, decoded = logits.softmax(dim=1), decode_logits(logits).softmax(dim=1)
-    torch.testing.assert_close(decoded[:, 0], p[:, 0])
-    torch.testing.assert_close(decoded[:, 1], p[:, 1] + p[:, 2])
 
 
 def test_targets_point_to_the_middle_of_each_animal() -> None:
