@@ -21,11 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from benchmarks.common import ROOT, append, provenance, tree
 from benchmarks.training_steps import prepare, timed_steps, write_scenes
 from model import methods
 from model.loader import Batch
+from model.network import SegmentationNetwork
 from model.train import Training
 
 GOAL = 0.10
@@ -91,28 +93,30 @@ def bare_step(training: Training, batch: Batch) -> float:
     seen = methods._contrasted(learner, len(labeled.image))
     began = time.perf_counter()
     student.train()
-    if both:
-        outputs, z = student.outputs_both(labeled.image, seen)
-        answers = [outputs.logits, z]
-    else:
-        answers = [student.outputs(labeled.image).logits]
+    answers = _answers(student, labeled.image, seen if both else 0)
     if unlabeled is not None:
         with torch.no_grad():
             if both or teacher.has_statistics:
                 teacher.eval_with_moving_statistics()
                 teacher.forward_both(labeled.image[:seen])
             teacher.eval()
-            teacher.forward_both(unlabeled.weak)
-            if training.config.teacher_flip:
-                teacher.forward_both(unlabeled.weak)
+            for _ in range(1 + training.config.teacher_flip):
+                teacher.outputs_both(unlabeled.weak)
         student.train_with_fixed_statistics()
-        if both:
-            answers += student.forward_both(unlabeled.strong)
-        else:
-            answers.append(student.outputs(unlabeled.strong).logits)
+        answers += _answers(student, unlabeled.strong, None if both else 0)
     student.zero_grad(set_to_none=True)
     torch.autograd.backward(answers, [torch.ones_like(answer) for answer in answers])
     return time.perf_counter() - began
+
+
+def _answers(network: SegmentationNetwork, image: Tensor, represented: int | None) -> list[Tensor]:
+    """Everything that a loss reads of a pass; representations of so many crops, None = of all."""
+    if represented == 0:
+        outputs, found = network.outputs(image), []
+    else:
+        outputs, z = network.outputs_both(image, represented)
+        found = [z]
+    return [outputs.logits, *found, *(outputs.animals or ())]
 
 
 class _Parts:
