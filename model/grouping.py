@@ -48,11 +48,11 @@ def group(inside: Mask, maps: InstanceMaps, config: GroupingConfig | None = None
     pieces = pieces_of(inside, maps, config)
     pieces.join()
     pieces.join_apart()
-    labels = _corrected(pieces.joined(), pieces.core, maps, config)
+    labels, _ = _without_gaps(_corrected(pieces.joined(), pieces.core, maps, config))
     whole = Pieces(labels, pieces.core, pieces.center, maps, config)
     whole.join_apart()
-    labels = _corrected(whole.joined(), pieces.core, maps, config)
-    return Grouping(labels, whole.certainties(), _doubt(pieces))
+    labels, left = _without_gaps(_corrected(whole.joined(), pieces.core, maps, config))
+    return Grouping(labels, whole.certainties()[left - 1], _doubt(pieces))
 
 
 def pieces_of(inside: Mask, maps: InstanceMaps, config: GroupingConfig) -> Pieces:
@@ -67,7 +67,7 @@ def pieces_of(inside: Mask, maps: InstanceMaps, config: GroupingConfig) -> Piece
 def _corrected(labels: Labels, core: Floats, maps: InstanceMaps, config: GroupingConfig) -> Labels:
     """Give cells to the animal that they clearly vote for: pieces have some of their neighbors'.
 
-    Middles move when cells change hands, so this is done a few times.
+    Middles move when cells change hands, so this is done a few times. A number may lose all cells.
     """
     count = int(labels.max(initial=0))
     if count < 2:
@@ -86,8 +86,17 @@ def _corrected(labels: Labels, core: Floats, maps: InstanceMaps, config: Groupin
         if not changed.any():
             break
     result = np.zeros_like(labels)
-    result[rows, columns] = np.unique(own, return_inverse=True)[1] + 1  # some may be left without
+    result[rows, columns] = own + 1
     return result
+
+
+def _without_gaps(labels: Labels) -> tuple[Labels, NDArray[np.int64]]:
+    """Labels numbered 1..n, and which numbers (n,) they had."""
+    left = np.unique(labels)
+    left = np.asarray(left[left > 0], np.int64)
+    number = np.zeros(int(labels.max(initial=0)) + 1, np.int32)
+    number[left] = np.arange(1, left.size + 1)
+    return np.asarray(number[labels], np.int32), left
 
 
 def _middles(

@@ -101,3 +101,6 @@ def test_scrolling_far_shows_text_for_every_row(big_canvas: Any, many: Any) -> N
         "() => { const names = [...document.querySelectorAll('.hc-cell b')];"
         " return names.length > 0 && names.every((one) => one.textContent !== '') }"
     )
+    names = page.locator(".hc-cell b").all_text_contents()
+    assert names
+    assert all(names)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from benchmarks.semi_sets import coco_images
 from data_io.scenes import CAMERAS, scene
-from model.grouping import Grouping, group
+from model.grouping import Grouping, _without_gaps, group
 from model.pieces import GroupingConfig, InstanceMaps, Pieces
 from model.targets import HILL, STRIDE, animal_ids, animal_targets
 
@@ -255,3 +255,23 @@ def test_the_surest_pairs_are_joined_first_and_borders_add_up() -> None:
     assert pieces.joined().max() == 2
     assert pieces.odds_of(1, 2) == 1.5
     assert pieces.odds_of(2, 3) == pieces.odds_of(1, 3)
+
+
+def test_what_loses_every_cell_takes_its_certainty_along() -> None:
+    labels = np.array([[0, 3, 3], [1, 0, 5]], np.int32)
+    numbered, left = _without_gaps(labels)
+    assert left.tolist() == [1, 3, 5]
+    assert numbered.tolist() == [[0, 2, 2], [1, 0, 3]]
+    assert _without_gaps(np.zeros((2, 2), np.int32))[1].size == 0
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_every_number_has_cells_and_a_certainty_whatever_heads_say(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    share, inside = rng.random((3, 40, 60), np.float32), rng.random((40, 60)) < 0.7
+    offset = rng.normal(0, 8, (2, 40, 60)).astype(np.float32)
+    found = group(inside, InstanceMaps(share[0], offset, share[1], share[2]))
+    assert np.unique(found.labels[inside]).tolist() == list(range(1, len(found.certainty) + 1))
+    assert not found.labels[~inside].any()
+    assert ((found.certainty >= 0) & (found.certainty <= 1)).all()
