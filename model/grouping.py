@@ -92,8 +92,7 @@ def _corrected(labels: Labels, core: Floats, maps: InstanceMaps, config: Groupin
 
 def _without_gaps(labels: Labels) -> tuple[Labels, NDArray[np.int64]]:
     """Labels numbered 1..n, and which numbers (n,) they had."""
-    left = np.unique(labels)
-    left = np.asarray(left[left > 0], np.int64)
+    left = np.flatnonzero(np.bincount(labels.ravel())[1:]) + 1
     number = np.zeros(int(labels.max(initial=0)) + 1, np.int32)
     number[left] = np.arange(1, left.size + 1)
     return np.asarray(number[labels], np.int32), left
