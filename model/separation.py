@@ -65,9 +65,9 @@ def heights(belief: Floats, inside: Mask, config: SeparationConfig) -> Floats:
     return height
 
 
-def _climb(height: Floats, inside: Mask, fixed: Mask | None = None) -> tuple[Cells, Cells]:
+def _climb(height: Floats, inside: Mask) -> tuple[Cells, Cells]:
     """Flat positions, in a map with a frame of one cell, of the cells inside and of the summit that
-    each reaches by steepest ascent; `fixed` cells are summits whatever lies around them."""
+    each reaches by steepest ascent."""
     h, w = height.shape
     framed = np.full((h + 2, w + 2), -np.inf, np.float64)
     # A tiny ramp breaks ties on plateaus, always towards the same corner.
@@ -76,20 +76,19 @@ def _climb(height: Floats, inside: Mask, fixed: Mask | None = None) -> tuple[Cel
     flat = framed.ravel()
     cells = np.flatnonzero(flat > -np.inf)
     parent = np.arange(flat.size)
-    climbing = cells if fixed is None else cells[~np.pad(fixed, 1).ravel()[cells]]
-    best, target = flat[climbing], climbing.copy()
+    best, target = flat[cells], cells.copy()
     pitch = w + 2
     for offset in (-pitch - 1, -pitch, -pitch + 1, -1, 1, pitch - 1, pitch, pitch + 1):
-        level = flat[climbing + offset]
+        level = flat[cells + offset]
         higher = level > best
         best[higher] = level[higher]
-        target[higher] = climbing[higher] + offset
-    parent[climbing] = target
+        target[higher] = cells[higher] + offset
+    parent[cells] = target
     while True:
         further = parent[target]
         if np.array_equal(further, target):
-            return cells, parent[cells]
-        target = parent[climbing] = further
+            return cells, target
+        target = parent[cells] = further
 
 
 def hills(height: Floats, inside: Mask) -> Labels:
@@ -177,35 +176,6 @@ def merge_hills(labels: Labels, height: Floats, config: SeparationConfig) -> Lab
         if level[index] >= config.neck * summit[low] or summit[low] < config.limb * summit[high]:
             union.root[low] = high
     return np.unique(union.all(), return_inverse=True)[1].astype(np.int32)[labels]
-
-
-def flood(height: Floats, inside: Mask, markers: Labels) -> Labels:
-    """Every cell gets the number of the marker that it climbs to, or hangs on to most.
-
-    Args:
-        height: (h, w), the higher the surer that a way between two cells stays in one animal.
-        inside: (h, w) bool, the cells to number.
-        markers: (h, w) int32, 0 = open, else a number that the cell keeps.
-
-    Returns:
-        (h, w) int32 with the numbers of the markers; 0 outside, and where no marker can be reached.
-    """
-    cells, summit = _climb(height, inside, markers > 0)
-    known = int(markers.max(initial=0))
-    numbers = np.pad(markers, 1).ravel()[summit].astype(np.int64)
-    free = numbers == 0
-    numbers[free] = known + 1 + np.unique(summit[free], return_inverse=True)[1]
-    labels = _on_map(numbers, cells, inside.shape)
-    if not free.any():
-        return labels
-    pairs, level = passes(labels, height)
-    union = _Union(int(labels.max()) + 1)
-    for index in np.argsort(-level, kind="stable"):
-        low, high = sorted(union.find(int(label)) for label in pairs[index])
-        if low != high and high > known:  # the smaller number stands for both: a marker's stays
-            union.root[high] = low
-    roots = union.all()
-    return np.where(roots > known, 0, roots).astype(np.int32)[labels]
 
 
 def separate(belief: Floats, inside: Mask, config: SeparationConfig | None = None) -> Labels:
