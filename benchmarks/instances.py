@@ -28,7 +28,7 @@ import numpy as np
 from benchmarks.common import ROOT, provenance, tree
 from benchmarks.semi_sets import Material, cattle, labeled_image, without_labels
 from benchmarks.semi_supervised import train
-from benchmarks.study import print_newest, run_missing
+from benchmarks.study import conduct
 from data_io.geometry import rle_of_mask, rle_of_parts
 from data_io.scenes import CAMERAS, scene
 from data_io.types import Category
@@ -59,16 +59,12 @@ class Run:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
-    if options.one:
-        run = Run(**json.loads(options.one))
-        print(json.dumps(train_and_score(options.data, run, options.versions)))
-        return 0
-    if not options.show:
-        runs, out = planned(options), options.out
-        more = ["--versions", str(options.versions.resolve())] if options.versions else []
-        run_missing("benchmarks.instances", options.data, runs, out, options.jobs, _told, more)
-    print_newest(options.out, print_table)
-    return 0
+
+    def one(fields: dict[str, Any]) -> dict[str, Any]:
+        return train_and_score(options.data, Run(**fields), options.versions)
+
+    more = ["--versions", str(options.versions.resolve())] if options.versions else []
+    return conduct("benchmarks.instances", options, one, planned(options), _told, print_table, more)
 
 
 def _told(record: dict[str, Any]) -> str:

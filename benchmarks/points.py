@@ -24,7 +24,7 @@ from typing import Any
 from benchmarks.common import ROOT, provenance, tree
 from benchmarks.semi_sets import Material, coco_images, photos
 from benchmarks.semi_supervised import train
-from benchmarks.study import print_newest, run_missing
+from benchmarks.study import conduct
 from data_io.types import Category
 
 RESULTS = ROOT / "benchmarks/results/points.jsonl"
@@ -50,14 +50,11 @@ class Run:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
-    if options.one:
-        print(json.dumps(train_and_score(options.data, Run(**json.loads(options.one)))))
-        return 0
-    if not options.show:
-        runs, out = planned(options), options.out
-        run_missing("benchmarks.points", options.data, runs, out, options.jobs, _told)
-    print_newest(options.out, print_table)
-    return 0
+
+    def one(fields: dict[str, Any]) -> dict[str, Any]:
+        return train_and_score(options.data, Run(**fields))
+
+    return conduct("benchmarks.points", options, one, planned(options), _told, print_table)
 
 
 def _told(record: dict[str, Any]) -> str:

@@ -33,7 +33,7 @@ import numpy as np
 from benchmarks.common import ROOT, provenance, tree
 from benchmarks.semi_sets import SETS, Material, material
 from benchmarks.semi_table import print_table
-from benchmarks.study import print_newest, run_missing
+from benchmarks.study import conduct
 
 PLANS: dict[str, list[tuple[tuple[str, ...], tuple[str, ...], tuple[int, ...], float]]] = {
     "short": [(("drone", "barn"), ("supervised", "cutmix", "u2pl"), (0, 1, 2), 3.0)],
@@ -61,14 +61,11 @@ class Run:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
-    if options.one:
-        print(json.dumps(train_and_score(options.data, Run(**json.loads(options.one)))))
-        return 0
-    if not options.show:
-        runs, out = planned(options), options.out
-        run_missing("benchmarks.semi_supervised", options.data, runs, out, options.jobs, _told)
-    print_newest(options.out, print_table)
-    return 0
+
+    def one(fields: dict[str, Any]) -> dict[str, Any]:
+        return train_and_score(options.data, Run(**fields))
+
+    return conduct("benchmarks.semi_supervised", options, one, planned(options), _told, print_table)
 
 
 def _told(record: dict[str, Any]) -> str:

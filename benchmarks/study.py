@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -20,6 +21,31 @@ class Run(Protocol):
 
     @property
     def key(self) -> str: ...
+
+
+def conduct(
+    module: str,
+    options: argparse.Namespace,
+    one: Callable[[Record], Record],
+    runs: Iterable[Run],
+    told: Callable[[Record], str],
+    print_table: Callable[[list[Record]], None],
+    more: Sequence[str] = (),
+) -> int:
+    """The whole study, or the single run that a process of it is asked for by `options.one`.
+
+    Args:
+        options: data, out, jobs, show and one.
+        one: does the run with these fields.
+        runs, told, more: see `run_missing`. print_table: prints the newest records.
+    """
+    if options.one:
+        print(json.dumps(one(json.loads(options.one))))
+        return 0
+    if not options.show:
+        run_missing(module, options.data, runs, options.out, options.jobs, told, more)
+    print_newest(options.out, print_table)
+    return 0
 
 
 def run_missing(

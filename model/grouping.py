@@ -133,10 +133,8 @@ def _doubt(pieces: Pieces) -> Floats:
     labels = pieces.labels
     bits = np.zeros(labels.shape, np.float32)
     known: dict[int, float] = {}
-    for differ, one, other in neighbors(labels):
-        a, b = labels[one][differ].astype(np.int64), labels[other][differ].astype(np.int64)
-        keys = np.minimum(a, b) * (pieces.count + 1) + np.maximum(a, b)
-        found, place = np.unique(keys, return_inverse=True)
+    for differ, pair, one, other in neighbors(labels, pieces.count):
+        found, place = np.unique(pair, return_inverse=True)
         for key in found.tolist():
             if key not in known:
                 p = probability(pieces.odds_of(*divmod(key, pieces.count + 1)))

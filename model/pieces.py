@@ -264,22 +264,30 @@ def probability(odds: float) -> float:
     return 1 / (1 + math.exp(-min(max(odds, -50.0), 50.0)))
 
 
-def neighbors(labels: Labels) -> Iterator[tuple[Mask, tuple[slice, ...], tuple[slice, ...]]]:
-    """Cells whose right, then lower neighbor belongs to another piece, and the two views."""
+def neighbors(
+    labels: Labels, count: int
+) -> Iterator[tuple[Mask, NDArray[np.int64], tuple[slice, ...], tuple[slice, ...]]]:
+    """Cells whose right, then lower neighbor belongs to another piece.
+
+    Returns:
+        Where they are in the two views of the map that follow, and for each one its pair of pieces
+        a < b as a * (count + 1) + b.
+    """
     for one, other in (
         (np.s_[:, :-1], np.s_[:, 1:]),
         (np.s_[:-1, :], np.s_[1:, :]),
     ):
-        a, b = labels[one], labels[other]
-        yield (a != b) & (a > 0) & (b > 0), one, other
+        a, b = labels[one].astype(np.int64), labels[other].astype(np.int64)
+        differ = (a != b) & (a > 0) & (b > 0)
+        a, b = a[differ], b[differ]
+        yield differ, np.minimum(a, b) * (count + 1) + np.maximum(a, b), one, other
 
 
 def _borders(labels: Labels, core: Floats, contact: Floats, count: int) -> list[dict[int, _Border]]:
     """For each piece its neighbors and what they share."""
     keys, touching, levels = [], [], []
-    for differ, one, other in neighbors(labels):
-        a, b = labels[one][differ].astype(np.int64), labels[other][differ].astype(np.int64)
-        keys.append(np.minimum(a, b) * (count + 1) + np.maximum(a, b))
+    for differ, pair, one, other in neighbors(labels, count):
+        keys.append(pair)
         touching.append(np.maximum(contact[one][differ], contact[other][differ]))
         levels.append(np.minimum(core[one][differ], core[other][differ]))
     found, place = np.unique(np.concatenate(keys), return_inverse=True)

@@ -104,9 +104,8 @@ def test_three_hundred_animals() -> None:
     assert recovered(ids) == [True] * 300
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.integers(0, 2**32 - 1))
-def test_random_herds_come_back(seed: int) -> None:
+def random_herd(seed: int) -> Ids:
+    """A dozen ellipses of any size that overlap at random."""
     rng = np.random.default_rng(seed)
     ids = canvas(192, 256)
     rows, columns = np.mgrid[:192, :256]
@@ -114,13 +113,19 @@ def test_random_herds_come_back(seed: int) -> None:
         y, x = rng.uniform(0, [192, 256])
         a, b = rng.uniform(8, 50, 2)
         ids[((rows - y) / a) ** 2 + ((columns - x) / b) ** 2 <= 1] = number
-    middles = animal_targets(ids)
-    _, found = grouped(ids)
-    # Two animals whose visible parts have about one middle cannot be told apart by it, and of a
-    # dozen that overlap at random a sliver of few cells may go to its neighbor.
-    back = recovered(ids)
-    assert sum(back) >= len(back) - 2 * _shared(ids) - 1
-    assert found.labels.shape == middles.center.shape
+    return ids
+
+
+def test_random_herds_come_back() -> None:
+    """At least 99.5 % of all animals, those left out that have about one middle with another."""
+    lost = animals = 0
+    for seed in range(60):
+        ids = random_herd(seed)
+        back = recovered(ids)
+        animals += len(back)
+        lost += max(0, len(back) - sum(back) - 2 * _shared(ids))
+    assert animals > 600
+    assert lost <= 0.005 * animals
 
 
 def _shared(ids: Ids) -> int:
