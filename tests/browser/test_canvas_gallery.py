@@ -96,11 +96,8 @@ def test_scrolling_far_shows_text_for_every_row(big_canvas: Any, many: Any) -> N
     for _ in range(12):
         page.mouse.wheel(0, 6000)
     page.wait_for_function("document.querySelector('.hc-grid').scrollTop > 60000")
-    # All at once and in the page: while the grid still moves, rows come and go.
+    # One look, in the page: while the grid still moves, rows come and go between two looks.
     page.wait_for_function(
         "() => { const names = [...document.querySelectorAll('.hc-cell b')];"
         " return names.length > 0 && names.every((one) => one.textContent !== '') }"
     )
-    names = page.locator(".hc-cell b").all_text_contents()
-    assert names
-    assert all(names)
