@@ -36,6 +36,11 @@ def assist_routes(context: Context, author: str) -> APIRouter:
     def outlook(image: str, top: int = 5) -> dict[str, Any]:
         return _outlook_json(context.queue.outlook(image, max(0, min(top, 10))))
 
+    @routes.get("/images/{image}/proposal")
+    def proposal(image: str) -> dict[str, Any]:
+        one = store.image_states().get(store.image(image).id)
+        return {"version": one.proposal_version if one else None}
+
     @routes.get("/images/{image}/crops")
     def crops(image: str, boxes: str) -> Response:
         pixels = images.read(store.image(image).path)

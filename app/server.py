@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
@@ -19,8 +20,9 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 
-from app import jobs, retention, ui
+from app import jobs, retention, settings, ui
 from app.context import Context
+from app.inference import Inference
 from app.routes import add_routes
 from app.security import (
     HEALTH_PATH,
@@ -118,7 +120,8 @@ def serve(
             server_header=False,
             proxy_headers=False,  # a forged header must not change who a request seems to be from
         )
-        uvicorn.Server(config).run(sockets=[listener])
+        with Inference(project) if settings.load(project).instant else contextlib.nullcontext():
+            uvicorn.Server(config).run(sockets=[listener])
 
 
 def address(options: ServerOptions, listener: socket.socket) -> str:

@@ -26,6 +26,7 @@ class Settings:
         preset: training preset when none is asked for.
         minutes: time budget of a training job when none is asked for, in (0, 1440].
         nice: niceness of background jobs, 0..19, so that the page stays quick.
+        instant: whether a light model learns at every save until a trained version is in use.
         worse: IoU by which a new version may be worse on validation images and still be promoted.
     """
 
@@ -36,6 +37,7 @@ class Settings:
     minutes: float = 5.0
     nice: int = 10
     worse: float = 0.02
+    instant: bool = True
 
     def __post_init__(self) -> None:
         _check(self.device in DEVICES, "device", f"must be one of {', '.join(DEVICES)}")
@@ -48,6 +50,7 @@ class Settings:
         _check(self.preset in PRESETS, "preset", f"must be one of {', '.join(PRESETS)}")
         _check(_real(self.minutes, 0, 1440) and self.minutes > 0, "minutes", "must be in (0, 1440]")
         _check(_whole(self.nice, 0, 19), "nice", "must be a whole number from 0 to 19")
+        _check(isinstance(self.instant, bool), "instant", "must be true or false")
         _check(_real(self.worse, 0, 1), "worse", "must be in [0, 1]")
 
     @property

@@ -1,8 +1,8 @@
 """Artifacts: files that can be computed again, below ``<project>/artifacts``.
 
-Uncertainty maps belong to a proposal and live as long as it does. Thumbnails, tiles and pictures
-with equalized contrast are caches with a size limit, oldest use first out; they are named by the
-picture's bytes, so a replaced picture never shows an old one.
+Uncertainty maps belong to a proposal and live as long as it does. Thumbnails, tiles, pictures
+with equalized contrast and the instant model's features are caches with a size limit, oldest use
+first out; they are named by the picture's bytes, so a replaced picture never shows an old one.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from data_io.types import ImageRecord
 THUMBNAIL_LIMIT = 512 * 1024 * 1024  # bytes
 TILE_LIMIT = 2 * 1024 * 1024 * 1024  # some hundred pictures of 50 megapixels
 EQUALIZED_LIMIT = 256 * 1024 * 1024
+FEATURE_LIMIT = 1024 * 1024 * 1024  # some 500 images
 
 
 class Artifacts:
@@ -38,6 +39,7 @@ class Artifacts:
         self._maps = base / "uncertainty"
         self._thumbnails = SizedCache(base / "thumbnails", thumbnail_limit)
         self._equalized = SizedCache(base / "equalized", EQUALIZED_LIMIT)
+        self.features = SizedCache(base / "features", FEATURE_LIMIT)
         self.pyramids = Pyramids(SizedCache(base / "tiles", TILE_LIMIT))
 
     # --- uncertainty maps -------------------------------------------------------------------------

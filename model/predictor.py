@@ -12,7 +12,6 @@ torch with autocast.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +23,13 @@ from numpy.typing import NDArray
 
 from data_io.atomic import file_sha256
 from data_io.errors import DataError
-from data_io.types import Instance
 from model import instances, uncertainty
 from model.checkpoint import ONNX, load_version, read_meta
 from model.config import MASK_RCNN
 from model.instances import STRIDE, resample
 from model.network import MULTIPLE, SegmentationNetwork
 from model.pieces import InstanceMaps
+from model.prediction import Prediction
 from model.scale import Scaling
 from model.tiles import LARGER, OVERLAP, animals_beyond, tiled
 
@@ -49,22 +48,6 @@ NEEDED = {
     "std",
 }
 REMEDY = "choose another version or train again"
-
-
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """What one version says about one image.
-
-    Attributes:
-        probability: (C, h, w) float32 softmax at stride 4 of the image, h = ceil(H/4); class 0 is
-            the background, class c the predictor's ``categories[c - 1]``.
-        uncertainty: (h, w) uint8, 255 = entropy / ln C of 1; doubts about whose a cell is count.
-        instances: animals in image pixels, with scores and the version's id.
-    """
-
-    probability: Floats
-    uncertainty: NDArray[np.uint8]
-    instances: tuple[Instance, ...]
 
 
 class Predictor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from app import settings
 from app.jobs import ACTIVE
 from app.pages.words import (
     age,
@@ -14,6 +15,7 @@ from app.pages.words import (
     short,
     text,
 )
+from app.workflow.teaching import teachers
 from app.workflow.training import pool
 from data_io.store import Store
 
@@ -38,7 +40,7 @@ def side(store: Store, image: str | None, queue: Sequence[Item], waiting: int) -
 def _model(store: Store) -> str:
     version = store.promoted()
     if version is None:
-        body = f"<p>No model yet. {text(_advice(store))}</p>"
+        body = f"<p>{text(_learning(store))} {text(_advice(store))}</p>"
     else:
         body = (
             f'<p>Version <code title="{text(version.id)}">{text(short(version.id))}</code>,'
@@ -46,6 +48,14 @@ def _model(store: Store) -> str:
         )
     link = button("train", "", "Go to training")
     return f'<section class="hm-side"><h3>Model</h3>{body}{link}</section>'
+
+
+def _learning(store: Store) -> str:
+    """What proposes until there is a version."""
+    learned = len(teachers(store.image_states()))
+    if not learned or not settings.load(store.project).instant:
+        return "No model yet."
+    return f"The instant model has learned from {plural(learned, 'image')}."
 
 
 def _advice(store: Store) -> str:

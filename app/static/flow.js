@@ -5,6 +5,7 @@ import { Attributes } from "./attributes.js";
 import { CategoryMenu } from "./categories.js";
 import { Clipboard } from "./clipboard.js";
 import { Filter } from "./filter.js";
+import { Fresh } from "./fresh.js";
 import { ToolOptions } from "./options.js";
 import { Outlook } from "./outlook.js";
 import { Progress } from "./progress.js";
@@ -13,6 +14,7 @@ import { Strip } from "./strip.js";
 /** Give the editor its helpers; those with a face are refreshed with the panel. */
 export function addFlow(editor, root, signal) {
   const find = (name) => root.querySelector(name);
+  editor.fresh = new Fresh(editor, signal);
   editor.outlook = new Outlook(editor);
   editor.clipboard = new Clipboard(editor, find(".hc-herd"), signal);
   editor.attributes = new Attributes(editor, find(".hc-herd"), signal);

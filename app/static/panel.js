@@ -261,8 +261,7 @@ export class Panel {
   noteOn(session, open) {
     if (!session) return "";
     if (!session.document.version) {
-      return "No proposal yet. Draw the animals and accept the image, "
-        + "or train a model on the Train page.";
+      return "No proposal yet: proposals follow once an animal is drawn and learned.";
     }
     return open ? "" : this.editor.review.nothingLeft();
   }

@@ -10,6 +10,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from app import jobs, settings
 from app.queue import Queue
 from app.run import Run, exclusive
@@ -22,6 +25,7 @@ from data_io.types import ImageRecord, Job, Proposal
 from model import uncertainty
 
 if TYPE_CHECKING:
+    from model.prediction import Prediction
     from model.predictor import Predictor
 
 LOCK = ".proposing"
@@ -131,28 +135,41 @@ def propose(store: Store, predictor: Predictor, version: str, record: ImageRecor
     Raises:
         DataError: the image cannot be read any more, or changed its size.
     """
+    put_prediction(store, version, record, predictor.predict(readable(record)))
+
+
+def readable(record: ImageRecord) -> NDArray[np.uint8]:
+    """An image's pixels (H, W, 3), RGB.
+
+    Raises:
+        DataError: it cannot be read any more, or changed its size.
+    """
     pixels = read(record.path)
     if pixels.shape[:2] != (record.height, record.width):
         raise DataError(record.path, "the image has another size now", "import it again")
-    prediction = predictor.predict(pixels)
-    classes, size = len(prediction.probability), (record.height, record.width)
+    return pixels
+
+
+def put_prediction(store: Store, version: str, record: ImageRecord, made: Prediction) -> None:
+    """Store what a model says about an image as its proposal, with regions and uncertainty map."""
+    classes, size = len(made.probability), (record.height, record.width)
     revision = store.revision(record.id)
     verified = revision.verified if revision else ()
-    unsure = uncertainty.without_verified(prediction.uncertainty, verified, *size)
+    unsure = uncertainty.without_verified(made.uncertainty, verified, *size)
     store.put_proposal(
         Proposal(
             image=record.id,
             version=version,
             instances=tuple(
                 replace(one, id=_id(version, record.id, number), version=version)
-                for number, one in enumerate(prediction.instances)
+                for number, one in enumerate(made.instances)
             ),
             uncertainty=Artifacts(store.project).write_uncertainty(record.id, version, unsure),
             score=uncertainty.image_score(unsure, classes),
         ),
         uncertainty.regions(
             unsure,
-            prediction.instances,
+            made.instances,
             *size,
             classes=classes,
             version=version,

@@ -21,7 +21,8 @@ from model.grouping import InstanceMaps
 from model.maskrcnn import proposals
 from model.maskrcnn.detections import Detections, Look, detect, looking
 from model.maskrcnn.network import MaskRcnn, MaskRcnnConfig
-from model.predictor import REMEDY, Floats, Prediction, Predictor, require_image
+from model.prediction import Prediction
+from model.predictor import REMEDY, Floats, Predictor, require_image
 
 
 class MaskRcnnPredictor(Predictor):

@@ -1,0 +1,122 @@
+"""The process that serves the instant model: ``python -m app.inference PROJECT``.
+
+It is a child of the server, below it in priority, and ends with it: its standard input is a pipe
+that closes when the server goes, however it goes. Nothing in it has to be kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from types import TracebackType
+
+from app import processes, settings
+from app.jobs import ROOT
+from data_io.errors import DataError, StoreError
+from data_io.store import Store
+
+LOCK = ".instant"
+PAUSE = 0.25  # seconds between looks at the store while nothing happens
+TROUBLE = 5.0  # seconds until the next attempt after an error
+FIRST_RESTART, LAST_RESTART = 1.0, 300.0  # seconds
+
+
+class Inference:
+    """Keeps the process of a project running between entering and leaving."""
+
+    def __init__(self, project: Path) -> None:
+        self._project = project
+        self._end = threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._thread = threading.Thread(target=self._keep, daemon=True, name="inference")
+
+    def __enter__(self) -> Inference:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._end.set()
+        if self._process is not None:
+            self._process.kill()  # what it writes is whole or not there
+        self._thread.join()
+
+    def _keep(self) -> None:
+        pause = FIRST_RESTART
+        while not self._end.is_set():
+            try:
+                self._process = self._start()
+            except OSError as error:
+                logging.warning("no instant model: %s", processes.os_sentence(error))
+                return
+            if self._end.is_set():
+                self._process.kill()
+            self._process.wait()
+            with contextlib.suppress(OSError):
+                assert self._process.stdin is not None
+                self._process.stdin.close()
+            self._end.wait(pause)
+            pause = min(2 * pause, LAST_RESTART)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        log = self._project / "jobs" / "instant.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("wb") as output:
+            return subprocess.Popen(
+                [sys.executable, "-m", "app.inference", str(self._project)],
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+            )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Learn and propose until standard input ends."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    project = Path((arguments or sys.argv[1:])[0])
+    stop = threading.Event()
+    threading.Thread(target=_until_closed, args=(stop,), daemon=True).start()
+    while (lock := processes.try_lock(project / "jobs" / LOCK)) is None:
+        if stop.wait(PAUSE):  # another server of the project has one already
+            return 0
+    with lock, Store.open(project, create=False) as store:
+        _serve(store, stop)
+    return 0
+
+
+def _serve(store: Store, stop: threading.Event) -> None:
+    # Late: a process that only waits for another one's end need not load it.
+    from app.workflow.instant import InstantLearning
+
+    chosen = settings.load(store.project)
+    with contextlib.suppress(OSError, AttributeError):
+        os.nice(chosen.nice)
+    learning = InstantLearning(store, chosen.thread_count)
+    while not stop.is_set():
+        try:
+            stop.wait(0 if learning.step() else PAUSE)
+        except (DataError, StoreError) as error:
+            logging.warning("%s", error)
+            stop.wait(TROUBLE)
+        except OSError as error:
+            logging.warning("%s", processes.os_sentence(error))
+            stop.wait(TROUBLE)
+
+
+def _until_closed(stop: threading.Event) -> None:
+    sys.stdin.buffer.read()
+    stop.set()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

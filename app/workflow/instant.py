@@ -1,0 +1,222 @@
+"""Learning at every save: the instant model of a project, until a trained version takes over.
+
+It follows the store, so it does not matter which process saved. Its proposals are those of a
+version whose id says what it learned from: after a restart the same labels make the same one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from app.queue import Queue
+from app.workflow.proposals import put_prediction, readable
+from app.workflow.teaching import PREFIX, is_instant, teachers
+from data_io.artifacts import Artifacts
+from data_io.errors import DataError
+from data_io.geometry import area_of_rle, rle_of_parts
+from data_io.store import ImageState, Store
+from data_io.types import ImageRecord, Revision
+from model import instant
+from model.features import Encoder, FeatureMaps, encoder_file
+from model.instant import Head, Lesson
+
+FRONT = 64  # places of the queue that get new proposals after every save
+SIDES = (512, 768, 1152, 1728)  # long sides images may be looked at, pixels
+LEAST = 16.0  # pixels that the smaller animals must have left
+SMALL = 10  # percentile of the animals' sizes that counts as smaller
+
+
+@dataclass(frozen=True)
+class _Taught:
+    """What an image taught, and from which of its revisions and at which size."""
+
+    revision: int
+    side: int
+    lesson: Lesson | None
+
+
+class InstantLearning:
+    """The instant model of one project; not thread-safe.
+
+    Args:
+        store: the project.
+        threads: of the encoder on the CPU.
+    """
+
+    def __init__(self, store: Store, threads: int | None = None) -> None:
+        self._store = store
+        self._threads = threads
+        self._artifacts = Artifacts(store.project)
+        self._queue = Queue(store)
+        self._encoder: Encoder | None = None
+        self._taught: dict[str, _Taught] = {}
+        self._sizes: dict[str, tuple[int, tuple[float, ...]]] = {}  # revision, pixels of animals
+        self._categories: tuple[str, ...] = ()
+        self._head: Head | None = None
+        self._version = ""
+        self._refused: set[str] = set()  # images that cannot be read
+
+    def step(self) -> bool:
+        """Learn what is new, else propose for one image; False where nothing is left to do.
+
+        Raises:
+            DataError: the encoder cannot be had.
+            StoreError: the disk is full or cannot be written.
+        """
+        if self._store.promoted() is not None:
+            self._encoder = None  # some hundred megabytes
+            return False
+        states = self._store.image_states()
+        if self._learn(states):
+            return True
+        record = self._next(states) if self._head is not None else None
+        if record is None:
+            return False
+        self._propose(record)
+        return True
+
+    # --- learning ---------------------------------------------------------------------------------
+
+    def _learn(self, states: Mapping[str, ImageState]) -> bool:
+        """Follow the newest revisions; True where they changed what is known."""
+        teaching = teachers(states)
+        categories = tuple(category.id for category in self._store.categories())
+        version = _version(teaching, categories)
+        if version == self._version:
+            return False
+        if categories != self._categories:
+            self._taught, self._categories, self._head = {}, categories, None
+        revisions = {one.id: self._store.revision(one.id) for one in self._changed(teaching)}
+        for image, revision in revisions.items():
+            if revision is not None:
+                self._sizes[image] = (revision.number, _sizes(self._store.image(image), revision))
+        known = {one.id for one in teaching}
+        self._taught = {image: one for image, one in self._taught.items() if image in known}
+        self._sizes = {image: one for image, one in self._sizes.items() if image in known}
+        for one in teaching:
+            self._teach(one, revisions.get(one.id))
+        lessons = [one.lesson for one in self._taught.values() if one.lesson is not None]
+        self._head = self._fitted(lessons)
+        self._version = version
+        return True
+
+    def _changed(self, teaching: Sequence[ImageState]) -> list[ImageState]:
+        return [one for one in teaching if self._sizes.get(one.id, (0,))[0] != one.revision]
+
+    def _teach(self, one: ImageState, revision: Revision | None) -> None:
+        """Renew an image's lesson where its revision, or the size to look at it, is another."""
+        record = self._store.image(one.id)
+        side = self._side(record)
+        before = self._taught.get(one.id)
+        if before and (before.revision, before.side) == (one.revision, side):
+            return
+        revision = revision or self._store.revision(one.id)
+        made = None if revision is None else self._lesson(record, revision)
+        self._taught[one.id] = _Taught(one.revision, side, made)
+
+    def _lesson(self, record: ImageRecord, revision: Revision) -> Lesson | None:
+        classes = {category: index for index, category in enumerate(self._categories, start=1)}
+        size = (record.height, record.width)
+        known = instant.known_classes(revision.instances, revision.verified, classes, *size)
+        try:
+            return instant.lesson(self._maps(record), known)
+        except DataError as error:
+            self._refuse(record, error)
+            return None
+
+    def _fitted(self, lessons: Sequence[Lesson]) -> Head | None:
+        """The head; None while nobody has shown an animal."""
+        if not any((one.classes > 0).any() for one in lessons):
+            return None
+        return instant.fit(lessons, len(self._categories) + 1, self._head)
+
+    # --- proposing --------------------------------------------------------------------------------
+
+    def _next(self, states: Mapping[str, ImageState]) -> ImageRecord | None:
+        """The image that most needs a proposal.
+
+        The front of the queue follows every save, all others get their first proposal. An image
+        that a person has begun keeps the proposals it has: they must not change under the hand.
+        """
+        for item in self._queue.ranked(FRONT):
+            one = states.get(item.image)
+            if one is not None and self._wants(one) and not (one.revision and one.proposal_version):
+                return self._store.image(one.id)
+        for one in states.values():
+            if one.proposal_version is None and self._wants(one):
+                return self._store.image(one.id)
+        return None
+
+    def _wants(self, one: ImageState) -> bool:
+        """Whether an image may get this model's proposal; those somebody asked for stay."""
+        mine = one.proposal_version is None or is_instant(one.proposal_version)
+        done = one.proposal_version == self._version or one.id in self._refused
+        return mine and not done and not one.excluded and one.verified != "whole"
+
+    def _propose(self, record: ImageRecord) -> None:
+        assert self._head is not None
+        try:
+            maps = self._maps(record)
+        except DataError as error:
+            self._refuse(record, error)
+            return
+        small = self._small
+        made = instant.predict(maps, self._head, self._categories, self._version, small)
+        put_prediction(self._store, self._version, record, made)
+
+    def _refuse(self, record: ImageRecord, error: DataError) -> None:
+        logging.warning("%s", error)
+        self._refused.add(record.id)
+
+    # --- features ---------------------------------------------------------------------------------
+
+    def _side(self, record: ImageRecord) -> int:
+        """The smallest size at which the project's smaller animals can be seen."""
+        small = self._small
+        longest = max(record.width, record.height)
+        for side in SIDES:
+            if not small or side >= longest or small * side / longest >= LEAST:
+                return side
+        return SIDES[-1]
+
+    @property
+    def _small(self) -> float:
+        """Pixels of the project's smaller animals, 0 = not known."""
+        sizes = [size for _, found in self._sizes.values() for size in found]
+        return float(np.percentile(sizes, SMALL)) if sizes else 0.0
+
+    def _maps(self, record: ImageRecord) -> FeatureMaps:
+        """Features of an image, from the cache where they are."""
+        side = self._side(record)
+        name = f"{record.sha256}-{side}.npz"
+        found = self._artifacts.features.find(name)
+        if found is not None:
+            try:
+                return FeatureMaps.of_file(found)
+            except DataError as error:  # cut short by a crash: it is made again
+                logging.warning("%s", error)
+        if self._encoder is None:
+            path = encoder_file(self._store.project / "artifacts")
+            self._encoder = Encoder(path, self._threads)
+        maps = self._encoder.maps(readable(record), side)
+        self._artifacts.features.put(name, maps.to_bytes())
+        return maps
+
+
+def _sizes(record: ImageRecord, revision: Revision) -> tuple[float, ...]:
+    """Root of the area of each animal, image pixels."""
+    size = (record.height, record.width)
+    areas = (area_of_rle(rle_of_parts(one.parts, *size)) for one in revision.instances)
+    return tuple(float(area) ** 0.5 for area in areas if area)
+
+
+def _version(teaching: Sequence[ImageState], categories: Sequence[str]) -> str:
+    """An id that equal labels give again."""
+    told = [sorted((one.id, one.revision) for one in teaching), list(categories)]
+    return PREFIX + hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
