@@ -67,12 +67,6 @@ def test_overlap_is_left_to_others_or_taken_from_them(canvas: Any, stored: Any) 
     canvas.says("taken from 1 other")
 
 
-def shifted(mask: Mask, box: Box, canvas: Any, k: int) -> Mask:
-    """`mask` moved like the k-th animal from the top, which was drawn as `box`, has been."""
-    left, top = canvas.read(f"h.editor.selection.instances.at({k}).parts[0].outer.slice(0, 2)")
-    return np.roll(mask, (round(top) - box[1], round(left) - box[0]), (0, 1))
-
-
 def test_several_moved_animals_follow_the_switch(canvas: Any, stored: Any) -> None:
     canvas.open("a")
     scene = stored(1)
