@@ -44,6 +44,13 @@ TREMOR = 0.7  # screen px, standard deviation of where a click lands
 NOTCH = 100  # wheel delta
 PATIENCE = 60_000  # ms
 HANDLE = "document.querySelector('.hm-root')._herdmark"
+# The styles are here, and the stage is as large as the view takes it to be: what comes and goes
+# around it (the strip, say) is laid out at once, but the view hears of it a frame later.
+LAID_OUT = f"""(() => {{
+  const {{ stage: {{ element }}, view }} = {HANDLE}.editor;
+  return element.clientWidth === view.width && element.clientHeight === view.height
+    && [...document.querySelectorAll('link[href*="herdmark-static"]')].every((one) => one.sheet);
+}})()"""
 SAVED = f"""() => {{ const h = {HANDLE};
   return h.session && !h.session.unsaved && !h.session.answers.length
     && h.editor.root.dataset.saveState === 'saved'; }}"""
@@ -120,7 +127,8 @@ class Hand:
 
     def at(self, x: float, y: float) -> Point:
         """Client coordinates of an image point, as well as a hand hits it."""
-        left, top = self.read(f"h.toScreen({x}, {y})")
+        script = f"() => {LAID_OUT} && {HANDLE}.toScreen({x}, {y})"
+        left, top = self.page.wait_for_function(script, timeout=PATIENCE).json_value()
         jitter = np.clip(self.rng.normal(0, TREMOR, 2), -2 * TREMOR, 2 * TREMOR)
         return float(left + jitter[0]), float(top + jitter[1])
 

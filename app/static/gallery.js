@@ -111,6 +111,7 @@ export class Gallery {
   /** Begin a new listing; `find` is the image to go to, else its first row. */
   async restart(find = null) {
     this.listing = "";
+    this.element.dataset.filled = "false"; // what is shown until the answer comes is the old one
     if (find) this.stale = new Set(this.pages.keys());
     else this.pages.clear();
     for (const request of this.asking.values()) request.abort();

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { colorOf } from "./palette.js";
-import { openPicture } from "./picture.js";
+import { openPicture, WholePicture } from "./picture.js";
 import { forget, sessionOf } from "./safety.js";
 
 const KEPT_SESSIONS = 30; // images whose undo log survives leaving them
@@ -15,6 +15,8 @@ export class Opener {
     this.sequence = 0;
     this.loading = new AbortController();
     this.kept = new Map();
+    // Session -> {bitmap, clahe} as last shown. The browser itself forgets pictures when it likes.
+    this.seen = new WeakMap();
     signal.addEventListener("abort", () => {
       this.sequence += 1;
       this.loading.abort();
@@ -52,7 +54,7 @@ export class Opener {
     try {
       const document = await this.fetch(id, url, signal);
       const [session, picture] = await Promise.all([
-        this.sessionFor(document), this.picture(document, signal),
+        this.sessionFor(document), this.pictureFor(document, signal),
       ]);
       if (turn !== this.sequence) return;
       this.show(session, picture);
@@ -63,6 +65,18 @@ export class Opener {
       this.busy = false;
       editor.cannotOpen(error);
       if (error.status === 404) forget(id);
+    }
+  }
+
+  /** The document's picture; without the server, as this page last showed it. */
+  async pictureFor(document, signal) {
+    try {
+      return await this.picture(document, signal);
+    } catch (error) {
+      const seen = this.seen.get(this.known(document.image.id));
+      if (!error.temporary || !seen) throw error;
+      this.editor.root.dataset.clahe = seen.clahe;
+      return new WholePicture(seen.bitmap);
     }
   }
 
@@ -85,6 +99,7 @@ export class Opener {
       if (sequence !== this.sequence || clahe !== editor.look.clahe) return;
       editor.state.picture?.close();
       editor.state.picture = picture;
+      this.remember(editor.session, picture);
       editor.stage.invalidate(true);
     } catch (error) {
       if (sequence === this.sequence) editor.say(error.message, "warn");
@@ -96,7 +111,7 @@ export class Opener {
     try {
       return await api.getDocument(url, signal);
     } catch (error) {
-      const kept = this.editor.queue.pending(id) ?? this.kept.get(id);
+      const kept = this.known(id);
       if (!error.temporary || !kept) throw error;
       return kept.document;
     }
@@ -104,11 +119,19 @@ export class Opener {
 
   /** The session for a document; unsaved edits and anything newer than the document win over it. */
   async sessionFor(document) {
-    const { id } = document.image;
-    const kept = this.editor.queue.pending(id) ?? this.kept.get(id);
+    const kept = this.known(document.image.id);
     if (!kept) return sessionOf(document);
     if (!kept.unsaved && kept.revision <= document.revision) kept.renew(document);
     return kept;
+  }
+
+  /** The session this page has of an image, if any. */
+  known(id) {
+    return this.editor.queue.pending(id) ?? this.kept.get(id);
+  }
+
+  remember(session, { bitmap }) {
+    this.seen.set(session, { bitmap, clahe: Number(this.editor.root.dataset.clahe) });
   }
 
   keep(session) {
@@ -120,6 +143,7 @@ export class Opener {
   show(session, picture) {
     this.unsubscribe?.();
     this.keep(session);
+    this.remember(session, picture);
     this.unsubscribe = session.subscribe(() => this.editor.refresh());
     this.setCategories(session);
     this.editor.show(session, picture);

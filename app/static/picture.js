@@ -5,7 +5,7 @@ import * as api from "./api.js";
 import { TiledPicture } from "./tiles.js";
 
 /** A picture in one piece. */
-class WholePicture {
+export class WholePicture {
   constructor(bitmap) {
     this.bitmap = bitmap; // shows all of the image, at some resolution
   }

@@ -157,10 +157,12 @@ class Herd:
 
     def __init__(self) -> None:
         self.gate = threading.Event()  # writes wait here while it is clear
+        self.turn = 0  # counts the tests
         self.reset()
 
     def reset(self) -> None:
         """Three fresh images and a network that behaves."""
+        self.turn += 1
         self.documents = {name: document(name) for name in ("a", "b", "c")}
         self.writes: list[
             tuple[str, str, str, dict[str, Any]]
@@ -239,8 +241,11 @@ def build(herd: Herd, start: str) -> FastAPI:
     pixels, glow = picture(), heat()
 
     async def write(request: Request, image: str, route: str, do: Any) -> Response:
+        turn = herd.turn
         body = await request.json()
-        await asyncio.to_thread(herd.gate.wait, 20)
+        await asyncio.to_thread(herd.gate.wait, 60)
+        if herd.turn != turn:
+            return JSONResponse({"error": "The page that asked is closed."}, 503)
         if herd.expired:
             return JSONResponse({"error": "no session"}, 401)
         if herd.offline:
@@ -330,7 +335,7 @@ class Server(uvicorn.Server):
 
     def __enter__(self) -> Server:
         self.thread.start()
-        assert self.up.wait(20), "the test server did not start"
+        assert self.up.wait(60), "the test server did not start"
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -23,6 +23,7 @@ import pytest
 from numpy.typing import NDArray
 
 from benchmarks.canvas_projects import crowd
+from benchmarks.robot_hand import HANDLE, LAID_OUT
 from data_io.geometry import mask_of_parts, parts_of_json
 from data_io.store import Store
 
@@ -40,7 +41,24 @@ FLAGS = [
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 LOCAL = ("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:", "about:")
 START_SECONDS = 120
+PATIENCE = 30_000  # ms that a page may take for anything
 VIEWPORT = {"width": 1366, "height": 768}
+# Nothing is left to paint: the picture with its tiles, the heat-map, the outlines.
+PAINTED = f"""() => {{
+  const {{ editor, session, state }} = {HANDLE};
+  return {LAID_OUT} && !editor.stage.frame && editor.root.dataset.drawn === 'true'
+    && (state.heat || !session.document.heat_url);
+}}"""
+SAVED = f"""() => {{
+  const {{ session, editor: {{ root: {{ dataset }} }} }} = {HANDLE};
+  return session && !session.unsaved && dataset.saveState === 'saved' && [session.revision];
+}}"""
+HALTED = f"""() => {{
+  const {{ queue }} = {HANDLE}.editor;
+  if (queue.busy) return false;
+  queue.stop();
+  return true;
+}}"""
 # A page's first visit finds no journal and no settings of earlier tests; a reload finds its own.
 FORGET = """if (location.protocol === "http:" && !sessionStorage.getItem("fresh")) {
   localStorage.clear(); sessionStorage.setItem("fresh", "1");
@@ -83,7 +101,7 @@ def browser() -> Iterator[Any]:
 def watched(context: Any) -> Iterator[Any]:
     """A new page with ``errors`` and ``foreign``; both must still be empty at the end."""
     opened = context.new_page()
-    opened.set_default_timeout(15_000)
+    opened.set_default_timeout(PATIENCE)
     opened.errors = []
     opened.foreign = []
     opened.on("pageerror", lambda error: opened.errors.append(str(error)))
@@ -115,6 +133,21 @@ def shared_context(browser: Any) -> Iterator[Any]:
     context.close()
 
 
+def expect(actual: Any) -> Any:
+    """Playwright's assertions, which wait as long as everything else does."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    sync_api.expect.set_options(timeout=PATIENCE)
+    return sync_api.expect(actual)
+
+
+def on_screen(page: Any, points: Any) -> list[list[float]]:
+    """Client coordinates of image points, once the layout stands."""
+    script = f"(points) => {LAID_OUT} && points.map(([x, y]) => {HANDLE}.toScreen(x, y))"
+    flat = [[float(x), float(y)] for x, y in points]
+    places: list[list[float]] = page.wait_for_function(script, arg=flat).json_value()
+    return places
+
+
 def wait_until_up(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     """Poll `url` until it answers; fail with the log when the process ends or takes too long."""
     end = time.monotonic() + START_SECONDS
@@ -122,7 +155,7 @@ def wait_until_up(url: str, process: subprocess.Popen[bytes], log: Path) -> None
         if process.poll() is not None:
             break
         try:
-            with urllib.request.urlopen(url, timeout=2):
+            with urllib.request.urlopen(url, timeout=START_SECONDS):
                 return
         except urllib.error.HTTPError:
             return
@@ -206,6 +239,7 @@ class Canvas:
             value["doc_url"] = f"api/images/{image}/document"
         self.page.goto(f"{self.url}{path}?value={json.dumps(value)}")
         self.ready(image) if image else self.page.wait_for_selector(".hm-root .hc-overlay strong")
+        self.page.wait_for_function(f"() => {LAID_OUT}")
 
     def ready(self, image: str) -> None:
         """Wait until an image is on the screen."""
@@ -220,10 +254,25 @@ class Canvas:
         selector = f".hm-root[data-revision='{number}'][data-save-state=saved]"
         self.page.wait_for_selector(selector)
 
+    def saved(self) -> int:
+        """Wait until nothing of the image is left to save; its revision."""
+        return int(self.page.wait_for_function(SAVED).json_value()[0])
+
+    def kept(self) -> None:
+        """Wait until the journal holds everything."""
+        self.read("h.editor.queue.journal.settled()")
+
+    def painted(self) -> None:
+        """Wait until everything is on the screen."""
+        self.page.wait_for_function(PAINTED)
+
+    def halt(self) -> None:
+        """Wait until no request to save is under way, and put the next attempt off for good."""
+        self.page.wait_for_function(HALTED)
+
     def at(self, x: float, y: float) -> list[float]:
-        """Client coordinates of an image point."""
-        script = "([x, y]) => document.querySelector('.hm-root')._herdmark.toScreen(x, y)"
-        return self.page.evaluate(script, [x, y])
+        """Client coordinates of an image point, once the layout stands."""
+        return on_screen(self.page, [(x, y)])[0]
 
     def click(self, x: float, y: float, **options: Any) -> None:
         """Click an image point."""
@@ -244,8 +293,11 @@ class Canvas:
 
     def read(self, expression: str) -> Any:
         """Evaluate an expression of `h`, the editor's test handle."""
-        handle = "document.querySelector('.hm-root')._herdmark"
-        return self.page.evaluate(f"() => {{ const h = {handle}; return {expression} }}")
+        return self.page.evaluate(f"() => {{ const h = {HANDLE}; return {expression} }}")
+
+    def waits(self, condition: str) -> None:
+        """Wait until an expression of `h` is true."""
+        self.page.wait_for_function(f"() => {{ const h = {HANDLE}; return {condition} }}")
 
     def says(self, text: str) -> None:
         """Wait for a message."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+import re
 from typing import Any
 
 import pytest
 
 from data_io.geometry import Rle, parts_of_json, rle_of_parts
-from tests.browser.conftest import Canvas
+from tests.browser.conftest import Canvas, expect
 
 pytestmark = pytest.mark.browser
 
@@ -57,7 +58,7 @@ def test_a_vertex_is_dragged_with_pen_and_finger(canvas: Canvas, herd: Any, poin
     start, middle, end = (canvas.at(*point) for point in (CORNER, (255, 155), (240, 140)))
     for kind, place in (("down", canvas.at(*MIDDLE)), ("up", canvas.at(*MIDDLE))):
         press(session, kind, pointer, place)
-    assert canvas.read("h.state.selected") == "i4"
+    canvas.waits("h.state.selected === 'i4'")
     for kind, place in (("down", start), ("move", middle), ("move", end), ("up", end)):
         press(session, kind, pointer, place)
     canvas.revision(2)
@@ -77,17 +78,16 @@ def test_everything_has_a_name_and_what_happens_is_announced(canvas: Canvas, her
     assert live.count() >= 2
     canvas.page.locator(".hc-stage").focus()
     canvas.press("Tab")
-    assert "1 of 5" in canvas.page.locator(".hc-unseen").first.text_content()
+    expect(canvas.page.locator(".hc-unseen").first).to_contain_text("1 of 5")
     herd.offline = True
     canvas.press("2")
-    canvas.state("retry")
-    assert "Not saved" in (canvas.page.locator(".hc-save").get_attribute("aria-label") or "")
+    chip = canvas.page.locator(".hc-save")
+    expect(chip).to_have_attribute("aria-label", re.compile("Not saved"))
     moving = """() => [...document.querySelectorAll('.hm-root *')].filter((one) => {
       const {animationName, transitionDuration} = getComputedStyle(one);
       return animationName !== 'none' && animationName !== 'hc-late'
         || transitionDuration.split(',').some((time) => parseFloat(time) > 0); }).length"""
     assert canvas.page.evaluate(moving) == 0
-    herd.offline = False
 
 
 @pytest.mark.long
@@ -106,7 +106,9 @@ def test_a_merge_waits_for_the_gesture_under_way(canvas: Canvas, herd: Any) -> N
     )
     sent[1]["parts"] = [{"outer": [10, 10, 60, 10, 60, 50, 10, 50], "holes": []}]
     herd.save("a", {"instances": sent, "rejected": []})
-    with page.expect_response(lambda reply: reply.request.method == "GET"):
+    with page.expect_response(
+        lambda reply: reply.request.method == "GET" and reply.url.endswith("/document")
+    ):
         herd.gate.set()
     page.mouse.move(*canvas.at(230, 130), steps=4)
     assert canvas.read("h.editor.tool.active") is True

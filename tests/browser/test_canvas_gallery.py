@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
+
+from tests.browser.conftest import expect
 
 pytestmark = pytest.mark.browser
 
@@ -27,7 +30,7 @@ def cell(canvas: Any, number: int) -> Any:
 
 def count(canvas: Any, words: str) -> None:
     """Wait until so many images are listed and all their texts are there."""
-    canvas.page.locator(".hc-count", has_text=words).wait_for()
+    expect(canvas.page.locator(".hc-count")).to_have_text(words)
     canvas.page.wait_for_selector(FILLED)
 
 
@@ -36,22 +39,22 @@ def test_the_gallery_finds_scrolls_and_opens(big_canvas: Any, many: Any) -> None
     images = many[0].images()
     open_gallery(big_canvas, images[2100].id)
     current = page.locator(".hc-cell[aria-selected=true]")
-    assert current.get_attribute("data-index") == "2100"  # where the image on the canvas lies
-    assert "hc-open" in current.get_attribute("class")
+    expect(current).to_have_attribute("data-index", "2100")  # where the canvas's image lies
+    expect(current).to_have_class(re.compile("hc-open"))
     assert page.locator(".hc-cell").count() < 80  # of thousands
     big_canvas.press("Home")
     page.wait_for_selector(FILLED)
     first = cell(big_canvas, 1)
-    assert first.locator("b").text_content() == "00.jpg"
-    assert "barn-00" in first.locator("i").text_content()
+    expect(first.locator("b")).to_have_text("00.jpg")
+    expect(first.locator("i")).to_contain_text("barn-00")
     first.locator("img:not([hidden])").wait_for()  # the thumbnail follows
     big_canvas.press("End")
     page.wait_for_selector(FILLED)
-    assert cell(big_canvas, len(images)).is_visible()
+    expect(cell(big_canvas, len(images))).to_be_visible()
     page.get_by_label("Go to number").fill("3001")
     big_canvas.press("Enter", "ArrowRight", "Enter")
     page.wait_for_selector(f".hm-root[data-ready='{images[3001].id}']")
-    assert page.locator(".hc-gallery").is_hidden()
+    expect(page.locator(".hc-gallery")).to_be_hidden()
     assert page.evaluate("events.at(-1)") is not None
     big_canvas.press("g")
     page.wait_for_selector(FILLED)
@@ -66,7 +69,8 @@ def test_the_gallery_filters_and_sorts(big_canvas: Any, many: Any) -> None:
     saved = [one for one in states.values() if one.revision]
     page.get_by_label("Status", exact=True).select_option("verified")
     count(big_canvas, f"{sum(one.verified == 'whole' for one in saved):,} images")
-    assert page.locator(".hc-cell .hc-status").first.text_content() == "Verified"
+    told = "[...document.querySelectorAll('.hc-cell .hc-status')].map((one) => one.textContent)"
+    assert set(page.evaluate(told)) == {"Verified"}
     page.get_by_label("Status", exact=True).select_option("")
     page.get_by_label("Group", exact=True).select_option("barn-07")
     count(big_canvas, "100 images")
@@ -85,8 +89,20 @@ def test_the_gallery_filters_and_sorts(big_canvas: Any, many: Any) -> None:
     page.keyboard.type("no such cow")
     page.locator(".hc-none", has_text="No image matches").wait_for()
     page.keyboard.press("Escape")
-    assert page.locator(".hc-gallery").is_hidden()
-    assert big_canvas.read("document.activeElement.classList.contains('hc-stage')")
+    expect(page.locator(".hc-gallery")).to_be_hidden()
+    expect(page.locator(".hc-stage")).to_be_focused()
+
+
+def test_rows_of_the_last_listing_do_not_count_as_those_of_the_next(
+    big_canvas: Any, many: Any
+) -> None:
+    open_gallery(big_canvas, many[0].images()[0].id)
+    chosen = """(select) => {
+      select.value = 'unreliable';
+      select.dispatchEvent(new Event('change'));
+      return document.querySelector('.hc-gallery').dataset.filled }"""
+    assert big_canvas.page.get_by_label("Sort", exact=True).evaluate(chosen) == "false"
+    big_canvas.page.wait_for_selector(FILLED)
 
 
 def test_scrolling_far_shows_text_for_every_row(big_canvas: Any, many: Any) -> None:

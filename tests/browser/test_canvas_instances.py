@@ -24,6 +24,7 @@ from model.grouping import group
 from model.instances import STRIDE
 from model.pieces import InstanceMaps
 from model.predictor import Predictor
+from tests.browser.conftest import expect
 
 pytestmark = pytest.mark.browser
 
@@ -193,10 +194,10 @@ def test_touching_animals_are_shown_apart_with_their_scores_and_asked_about(
         assert (mask & real).sum() > 0.85 * (mask | real).sum()
     scores = [one.score for one in herd.proposal.instances]
     assert max(scores) - min(scores) > 0.1
-    shown = canvas.page.locator(".hc-animals .hc-tag").all_inner_texts()
-    assert shown == [f"proposed {score:.2f}" for score in scores]
+    shown = canvas.page.locator(".hc-animals .hc-tag")
+    expect(shown).to_have_text([f"proposed {score:.2f}" for score in scores])
     for name in ("One animal", "Draw the cut"):
-        assert canvas.page.get_by_role("button", name=name).is_visible()
+        expect(canvas.page.get_by_role("button", name=name)).to_be_visible()
 
 
 def test_accepted_they_stay_two_and_keep_their_scores(canvas: Any, herd: Herd) -> None:
@@ -235,7 +236,7 @@ def test_the_border_is_drawn_anew(canvas: Any, herd: Herd) -> None:
     assert not one[:, CUT + 1 :].any()
     assert not other[:, : CUT - 1].any()
     select = canvas.page.get_by_role("button", name=re.compile("^Select"))
-    assert select.get_attribute("aria-pressed") == "true"
+    expect(select).to_have_attribute("aria-pressed", "true")
     undone(canvas, herd)
     assert same(rasters(herd.animals), [left, right])
 

@@ -90,9 +90,7 @@ def test_escape_drops_the_outline_and_another_image_has_none(canvas: Any, store:
     canvas.click(300, 250)
     wire(canvas)
     canvas.page.mouse.move(*canvas.at(370, 290))
-    canvas.page.wait_for_function(
-        "() => document.querySelector('.hm-root')._herdmark.state.wire.length > 4"
-    )
+    canvas.waits("h.state.wire.length > 4")
     canvas.press("Escape")
     assert canvas.read("[h.session.draft.length, h.state.wire.length]") == [0, 0]
     canvas.press("n")
@@ -117,7 +115,7 @@ def test_an_outline_that_survives_a_reload_goes_on_along_the_edges(
     ring = herd.oval(2, 0, 12, grow=2.0)[0].outer
     click_along(canvas, ring[[0, 3]])
     before = canvas.read("h.session.draft")
-    canvas.read("h.editor.queue.journal.settled()")
+    canvas.kept()
     canvas.page.reload()
     canvas.page.wait_for_selector(f'.hm-root[data-ready="{image}"]')
     assert canvas.read("[h.session.draft, h.state.tool]") == [before, "wire"]

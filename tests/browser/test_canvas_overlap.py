@@ -67,17 +67,12 @@ def test_overlap_is_left_to_others_or_taken_from_them(canvas: Any, stored: Any) 
     canvas.says("taken from 1 other")
 
 
-def shifted(mask: Mask, box: Box, canvas: Any, k: int) -> Mask:
-    """`mask` moved like the k-th animal from the top, which was drawn as `box`, has been."""
-    left, top = canvas.read(f"h.editor.selection.instances.at({k}).parts[0].outer.slice(0, 2)")
-    return np.roll(mask, (round(top) - box[1], round(left) - box[0]), (0, 1))
-
-
 def test_several_moved_animals_follow_the_switch(canvas: Any, stored: Any) -> None:
     canvas.open("a")
     scene = stored(1)
-    for box in (LEFT, BELOW, RIGHT):
+    for revision, box in enumerate((LEFT, BELOW, RIGHT), 2):
         draw(canvas, box)
+        canvas.revision(revision)  # or what comes while a request is under way is one more
     drawn = stored(4)
     left, below, right = newest(drawn, scene)
     canvas.press("v", "q")
@@ -88,11 +83,7 @@ def test_several_moved_animals_follow_the_switch(canvas: Any, stored: Any) -> No
     canvas.press(*["Control+ArrowRight"] * 3)  # free ground: nothing is cut
     x, y = middle(LEFT)
     canvas.drag((x + 3, y), (x + 43, y))
-    canvas.page.wait_for_function(
-        "() => { const { session } = document.querySelector('.hm-root')._herdmark;"
-        " return !session.unsaved; }"
-    )
-    after = stored(int(canvas.page.get_attribute(".hm-root", "data-revision")))
+    after = stored(canvas.saved())
     one, two, three = newest(after, scene)
     assert (three == right).all()
     assert not ((one | two) & right).any()
@@ -103,11 +94,7 @@ def test_several_moved_animals_follow_the_switch(canvas: Any, stored: Any) -> No
     canvas.press("Control+z", "q")
     canvas.drag((x + 3, y), (x + 43, y))
     canvas.says("taken from 1 other")
-    canvas.page.wait_for_function(
-        "() => { const { session } = document.querySelector('.hm-root')._herdmark;"
-        " return !session.unsaved; }"
-    )
-    after = stored(int(canvas.page.get_attribute(".hm-root", "data-revision")))
+    after = stored(canvas.saved())
     one, two, three = newest(after, scene)
     assert (one.sum(), two.sum()) == (left.sum(), below.sum())
     assert (three == right & ~(one | two)).all()
@@ -139,4 +126,4 @@ def test_copies_follow_the_switch(canvas: Any, stored: Any) -> None:
     stored(7)
     canvas.press("v", "q", "Control+v")
     canvas.says("cover all the ground of 1")
-    assert canvas.page.locator(".hm-root[data-revision='7']").count() == 1
+    assert canvas.read("[h.session.revision, h.session.unsaved]") == [7, False]

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from data_io.store import Store
+from tests.browser.conftest import expect
 
 pytestmark = pytest.mark.browser
 
@@ -32,6 +33,12 @@ COLORS = 160  # of a committed file
 HEAVIEST = 120_000  # bytes of a committed file
 STILL = ".hc-toast { visibility: hidden }"  # it goes by itself, at a time of its own
 SQUARE = (330.0, 195.0)  # the middle of the drawn rectangle i4
+# Resolves once the pictures of the regions ahead are here; a background tells nobody.
+CROPS = """Promise.all([...document.querySelectorAll('.hc-crop')].map((one) => {
+  const picture = new Image();
+  picture.src = one.style.backgroundImage.slice(5, -2);
+  return picture.decode();
+}))"""
 Act = Callable[[Any, Any], None]
 
 
@@ -122,6 +129,7 @@ def offline(canvas: Any, herd: Any) -> None:
     herd.offline = True
     canvas.click(*SQUARE)
     canvas.press("2", "Escape")
+    canvas.halt()
     canvas.state("retry")
 
 
@@ -137,6 +145,7 @@ def sheet(canvas: Any, herd: Any) -> None:
 def review(canvas: Any, store: Store) -> None:
     seen(canvas, store)
     canvas.page.locator(".hc-strip .hc-ahead").first.wait_for()
+    canvas.page.evaluate(CROPS)
     canvas.press("]", "]")
 
 
@@ -154,7 +163,8 @@ def gallery(canvas: Any, store: Store) -> None:
     canvas.press("g")
     canvas.page.wait_for_selector(".hc-gallery[data-filled=true]")
     canvas.page.wait_for_function(
-        "() => [...document.querySelectorAll('.hc-gallery img')].every((one) => one.complete)"
+        "() => [...document.querySelectorAll('.hc-gallery img')]"
+        ".every((one) => !one.hidden && one.complete)"
     )
 
 
@@ -171,12 +181,8 @@ def seen(canvas: Any, store: Store) -> None:
 
 
 def painted(canvas: Any) -> None:
-    canvas.page.wait_for_selector(".hm-root[data-drawn=true]")
     canvas.page.mouse.move(5, 5)
-    canvas.page.wait_for_function(
-        "() => { const { session, state } = document.querySelector('.hm-root')._herdmark;"
-        " return state.heat || !session.document.heat_url }"
-    )
+    canvas.painted()
 
 
 @pytest.mark.parametrize(
@@ -201,7 +207,7 @@ def test_the_canvas_looks_as_it_did(canvas: Any, herd: Any, state: Act, tmp_path
 def test_the_canvas_in_the_dark_looks_as_it_did(canvas: Any, herd: Any, tmp_path: Path) -> None:
     with dark(canvas.page):
         vertices(canvas, herd)
-        assert canvas.page.get_attribute(".hm-root", "data-theme") == "dark"
+        expect(canvas.page.locator(".hm-root")).to_have_attribute("data-theme", "dark")
         compare(canvas.page, "dark", tmp_path)
 
 

@@ -15,6 +15,7 @@ import pytest
 from app.workflow.exports import Options, export_labels
 from data_io.geometry import mask_of_parts
 from data_io.store import Store
+from tests.browser.conftest import expect
 
 pytestmark = pytest.mark.browser
 
@@ -59,22 +60,14 @@ def canvas(frames: Frames, canvas_over: Any) -> Iterator[Any]:
         yield opened
 
 
-def stored(canvas: Any) -> None:
-    """Wait until nothing is left to save."""
-    canvas.page.wait_for_function(
-        "() => { const h = document.querySelector('.hm-root')._herdmark;"
-        " return h.session && !h.session.unsaved && h.editor.root.dataset.saveState === 'saved' }"
-    )
-
-
 def test_regions_are_answered_taken_back_and_the_next_image_follows(
     canvas: Any, frames: Frames
 ) -> None:
     a, b, _ = frames.ids
     canvas.open(a)
     canvas.page.locator(".hc-left", has_text="0 of 3 images · 9 regions left").wait_for()
-    assert canvas.page.locator(".hc-strip button").count() == 9
-    assert canvas.page.locator(".hc-strip .hc-ahead").count() == 6
+    expect(canvas.page.locator(".hc-strip button")).to_have_count(9)
+    expect(canvas.page.locator(".hc-strip .hc-ahead")).to_have_count(6)
     canvas.press("]")
     scale = canvas.read("h.editor.view.scale")
     assert scale > 2 * canvas.read("h.editor.view.fitScale()")  # zoomed to the region
@@ -86,13 +79,13 @@ def test_regions_are_answered_taken_back_and_the_next_image_follows(
 
     canvas.press("Control+z")  # the area is verified no longer, the animal stays as a draft
     canvas.says("open again")
-    stored(canvas)
+    canvas.saved()
     assert frames.states(a) == ["open", "open", "open"]
     assert not frames.verified(a).any()
     assert len(frames.masks(a)) == 1
     canvas.press("Control+Shift+z")
     canvas.page.wait_for_selector(".hc-regions [data-state=accepted]")
-    stored(canvas)
+    canvas.saved()
     assert frames.states(a) == ["accepted", "open", "open"]
     assert frames.verified(a).sum() == 1200
 
@@ -111,7 +104,7 @@ def test_regions_are_answered_taken_back_and_the_next_image_follows(
     canvas.ready(a)
     canvas.press("Control+z")  # one step: the region is open and the animal is back, as a draft
     canvas.says("open again")
-    stored(canvas)
+    canvas.saved()
     assert frames.states(a) == ["accepted", "open", "skipped"]
     assert len(frames.masks(a)) == 2
 
@@ -158,14 +151,14 @@ def test_where_animals_meet_one_key_says_that_they_are_one(canvas: Any, frames: 
     one.wait_for()
     canvas.press("m")
     canvas.page.wait_for_selector(".hc-regions [aria-current] >> text=may touch")
-    assert not one.is_visible()  # no question of that kind
+    expect(one).to_be_hidden()  # no question of that kind
     assert frames.states(a) == ["fixed", "open", "open"]
     assert frames.verified(a).sum() == 900
     (whole,) = frames.masks(a)
     assert (whole == mask_of_parts(herd.box(180, 110, 120, 40), 400, 640)).all()
     canvas.press("Control+z")  # both are back, and the question is open
     canvas.says("open again")
-    stored(canvas)
+    canvas.saved()
     assert frames.states(a) == ["open", "open", "open"]
     assert len(canvas.read("h.session.instances")) == 3
     canvas.press("Escape", "]", "]", "m")  # elsewhere the key merges what is selected
@@ -187,10 +180,11 @@ def test_an_accepted_image_can_be_taken_back(canvas: Any, frames: Frames) -> Non
     canvas.page.locator(".hc-left", has_text="1 of 3 images").wait_for()
     canvas.press("p")  # where one came from, though it has left the queue
     canvas.ready(a)
+    canvas.kept()
     canvas.open(a)  # the page is loaded anew, and what was answered can still be undone
     canvas.press("Control+z")
     canvas.page.wait_for_selector(".hc-status[data-status=partial]")
-    stored(canvas)
+    canvas.saved()
     assert frames.verified(a).sum() == 1200
     assert frames.states(a) == ["accepted", "open", "open"]
     assert len(frames.masks(a)) == 2
@@ -201,19 +195,17 @@ def test_the_filter_and_the_strip_lead_to_regions(canvas: Any, frames: Frames) -
     a, b, _ = frames.ids
     canvas.open(a)
     canvas.page.locator("[aria-label='Review only regions of a kind']").select_option("missing")
-    assert canvas.page.locator(".hc-regions .hc-row").count() == 1
+    expect(canvas.page.locator(".hc-regions .hc-row")).to_have_count(1)
     canvas.press("]")
     canvas.page.wait_for_selector(".hc-regions [aria-current] >> text=may be missing")
-    assert canvas.page.locator(".hc-strip button").count() == 3
+    expect(canvas.page.locator(".hc-strip button")).to_have_count(3)
     canvas.press("a")  # the last one of this kind
     canvas.ready(b)
     canvas.page.wait_for_selector(".hc-regions [aria-current] >> text=may be missing")
     assert frames.states(a) == ["open", "open", "accepted"]
     canvas.page.locator("[aria-label='Review only regions of a kind']").select_option("")
     canvas.page.locator(".hc-strip .hc-ahead").last.click()
-    canvas.page.wait_for_function(
-        "(id) => document.querySelector('.hm-root').dataset.ready === id", arg=frames.ids[2]
-    )
+    canvas.ready(frames.ids[2])
     canvas.page.wait_for_selector(".hc-regions [aria-current]")
 
 
@@ -222,23 +214,23 @@ def test_copies_go_beside_the_original_and_to_other_images(canvas: Any, frames: 
     canvas.open(a)
     canvas.click(150, 130)
     canvas.press("o", "Control+c", "Control+v")
-    stored(canvas)
+    canvas.saved()
     first, copy = frames.store.revision(a).instances
     one, other = (mask_of_parts(x.parts, 400, 640) for x in (first, copy))
     assert one.sum() == pytest.approx(other.sum(), rel=0.01)
     assert 0.3 < iou(one, other) < 0.95  # beside it, so that it is seen
     assert dict(copy.attributes) == {"occluded": True}
     canvas.press("Control+d", "Control+z", "Control+z")
-    stored(canvas)
+    canvas.saved()
     assert len(frames.masks(a)) == 1
     canvas.press("n")
     canvas.ready(b)
     canvas.press("Control+v")
-    stored(canvas)
+    canvas.saved()
     pasted = frames.store.revision(b).instances[0]
     assert iou(one, mask_of_parts(pasted.parts, 400, 640)) == 1
     canvas.press("Control+x")
-    stored(canvas)
+    canvas.saved()
     assert frames.masks(b) == []
 
 
@@ -256,7 +248,7 @@ def test_animals_are_carried_over_along_their_motion(canvas: Any, frames: Frames
     canvas.press("Enter", "v", "Shift+N")
     canvas.ready(b)
     canvas.says("1 animal carried over; moved by up to 19 px")
-    stored(canvas)
+    canvas.saved()
     (mask,) = frames.masks(b)
     assert iou(mask, frames.module.truth(2, 1)) > 0.93
     assert frames.store.revision(b).verified == ()
@@ -265,7 +257,7 @@ def test_animals_are_carried_over_along_their_motion(canvas: Any, frames: Frames
     canvas.revision(1)
     assert iou(frames.masks(c)[0], frames.module.truth(2, 2)) > 0.93
     canvas.press("Control+z")
-    stored(canvas)
+    canvas.saved()
     assert frames.masks(c) == []
     canvas.press("Shift+N")
     canvas.says("last frame of its group")
@@ -285,7 +277,7 @@ def test_attributes_and_categories_are_stored_and_exported(
     canvas.press("c")
     canvas.page.keyboard.type("breed 12")
     canvas.press("Enter")
-    stored(canvas)
+    canvas.saved()
     (one,) = frames.store.revision(a).instances
     names = frames.store.category_names()
     assert dict(one.attributes) == {
@@ -293,10 +285,10 @@ def test_attributes_and_categories_are_stored_and_exported(
     }  # fmt: skip
     assert names[one.category] == "breed 12"
     canvas.press("t")
-    stored(canvas)
+    canvas.saved()
     assert "truncated" not in frames.store.revision(a).instances[0].attributes
     canvas.press("Control+z", "2")
-    stored(canvas)
+    canvas.saved()
     (one,) = frames.store.revision(a).instances
     assert one.attributes["truncated"] is True
     assert names[one.category] == "calf"

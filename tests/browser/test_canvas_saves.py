@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.browser.conftest import expect
+
 pytestmark = pytest.mark.browser
 
 MIDDLE = (330.0, 195.0)  # the middle of the drawn rectangle i4
@@ -27,17 +29,17 @@ def test_a_lost_server_keeps_edits_and_retries(canvas: Any, herd: Any) -> None:
     herd.offline = True
     canvas.click(*MIDDLE)
     canvas.press("2")
-    canvas.state("retry")
-    assert canvas.page.locator(".hc-save").text_content() == "Not saved: will retry"
+    expect(canvas.page.locator(".hc-save")).to_have_text("Not saved: will retry")
     assert canvas.page.evaluate(BLOCKED) is True
     canvas.press("n")
     canvas.ready("b")
-    # Not before b was turned away, too: a request under way would arrive before those of a.
     with canvas.page.expect_response(lambda reply: "/b/" in reply.url and reply.status == 503):
         canvas.click(*MIDDLE)
         canvas.press("2")
     assert herd.writes == []
+    canvas.halt()  # a request of b that is under way would arrive before those of a
     herd.offline = False
+    canvas.read("h.editor.queue.later()")
     canvas.revision(2)  # by itself
     assert [image for _, image, _, _ in herd.writes] == ["a", "b"]
     assert [category(herd, image=image) for image in "abc"] == ["c2", "c2", "c1"]
@@ -76,8 +78,8 @@ def test_a_conflict_shows_both_versions_and_asks_for_each_animal(
     canvas.press("2")
     canvas.state("conflict")
     dialog = canvas.page.get_by_role("dialog", name="changed elsewhere")
-    assert dialog.locator("fieldset").count() == 1  # what did not collide is no question
-    assert dialog.locator("figcaption").all_text_contents()[1] == "Theirs: cow"
+    expect(dialog.locator("fieldset")).to_have_count(1)  # what did not collide is no question
+    expect(dialog.locator("figcaption").nth(1)).to_have_text("Theirs: cow")
     presses = ["mine", "theirs", "both", "neither"].index(choice)
     canvas.press(*["ArrowRight"] * presses, "Enter")
     base = 2 if choice == "theirs" else 3  # what the server has already is not sent again
@@ -101,8 +103,9 @@ def test_a_deletion_elsewhere_is_a_choice_too(canvas: Any, herd: Any, mine: bool
     canvas.press("2")
     canvas.state("conflict")
     dialog = canvas.page.get_by_role("dialog")
-    assert dialog.get_by_text("Theirs: deleted").is_visible()
+    expect(dialog.get_by_text("Theirs: deleted")).to_be_visible()
     canvas.press("Escape")
+    expect(dialog).to_be_hidden()
     canvas.state("conflict")
     assert category(herd) is None
     canvas.page.locator(".hc-save").click()
@@ -146,7 +149,7 @@ def test_an_image_is_not_verified_when_the_server_refuses(canvas: Any, herd: Any
     canvas.says("a.jpg: The outline is too long.")
     canvas.state("saved")  # nothing is left to send, so nothing is "not saved" either
     assert canvas.read("h.editor.walk.turn.then(() => h.session.id)") == "a"
-    assert canvas.page.locator(".hc-toast").text_content() == "a.jpg: The outline is too long."
+    expect(canvas.page.locator(".hc-toast")).to_have_text("a.jpg: The outline is too long.")
     assert herd.documents["a"]["status"] == "draft"
     herd.refusal = ""
     canvas.press("Shift+Enter")
@@ -160,7 +163,7 @@ def test_edits_behind_a_refused_answer_stay_unsaved_in_words(canvas: Any, herd: 
     canvas.click(*MIDDLE)
     canvas.press("2", "]", "a")
     canvas.state("error")
-    assert canvas.page.locator(".hc-save").text_content() == "Not saved"
+    expect(canvas.page.locator(".hc-save")).to_have_text("Not saved")
     herd.refusal = ""
     canvas.press("Control+s")
     canvas.page.wait_for_selector(".hm-root[data-save-state=saved]")
@@ -252,7 +255,7 @@ def test_an_expired_session_keeps_edits_until_somebody_signed_in(
     canvas.state("expired")
     overlay = canvas.page.locator(".hc-overlay", has_text="sign in in another tab, then click here")
     overlay.wait_for()
-    assert overlay.get_by_role("link", name="Sign in").get_attribute("href") == "./"
+    expect(overlay.get_by_role("link", name="Sign in")).to_have_attribute("href", "./")
     canvas.page.locator(".hc-save").click()  # too early
     canvas.state("expired")
     herd.expired = False
@@ -264,7 +267,7 @@ def test_an_expired_session_keeps_edits_until_somebody_signed_in(
         overlay.get_by_role("button", name="Try again").click()
     canvas.revision(2)
     assert category(herd) == "c2"
-    assert not canvas.page.locator(".hc-overlay").is_visible()
+    expect(canvas.page.locator(".hc-overlay")).to_be_hidden()
 
 
 def test_an_image_that_an_expired_session_could_not_open_is_opened_later(

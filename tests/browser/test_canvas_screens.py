@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.robot_hand import LAID_OUT
 from benchmarks.robot_scenes import make
 
 pytestmark = pytest.mark.browser
@@ -80,7 +81,7 @@ COVERED = """() => {
 def resize(page: Any, size: tuple[int, int]) -> None:
     """Another viewport, once the stage has followed."""
     page.set_viewport_size({"width": size[0], "height": size[1]})
-    page.evaluate("new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)))")
+    page.wait_for_function(f"(width) => innerWidth === width && {LAID_OUT}", arg=size[0])
 
 
 def faults(page: Any) -> list[str]:
@@ -110,6 +111,7 @@ def test_no_page_is_cut_off_at_any_size(live_server: Any, page: Any, tmp_path: P
         page.emulate_media(color_scheme=scheme)
         page.reload()
         page.wait_for_selector(".hm-root[data-ready][data-drawn=true]")
+        page.locator(".hc-left").wait_for()
         page.locator(".hc-stage").focus()
         page.keyboard.press("]")
         for size in SIZES:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.browser.conftest import expect
+
 pytestmark = pytest.mark.browser
 
 MIDDLE = (330.0, 195.0)  # the middle of the drawn rectangle i4
@@ -14,13 +16,13 @@ MIDDLE = (330.0, 195.0)  # the middle of the drawn rectangle i4
 
 def test_empty_states_say_what_to_do(canvas: Any, herd: Any) -> None:
     canvas.open(None)
-    assert "Import photos on the Data page" in canvas.page.locator(".hc-overlay").text_content()
+    expect(canvas.page.locator(".hc-overlay")).to_contain_text("Import photos on the Data page")
     bare = herd.documents["b"]
     bare.update(categories=[], instances=[], regions=[], version=None, heat_url=None)
     canvas.open("b")
     canvas.says("add one on the Data page")
-    assert canvas.page.locator("[aria-label=Polygon]").is_disabled()
-    assert "No proposal yet" in canvas.page.locator(".hc-review").text_content()
+    expect(canvas.page.locator("[aria-label=Polygon]")).to_be_disabled()
+    expect(canvas.page.locator(".hc-review")).to_contain_text("No proposal yet")
     canvas.press("d")
     assert canvas.read("h.state.tool") == "select"
 
@@ -62,9 +64,10 @@ def test_the_help_sheet_and_names(canvas: Any, herd: Any) -> None:
     canvas.open()
     canvas.press("?")
     dialog = canvas.page.get_by_role("dialog", name="Shortcuts")
+    expect(dialog).to_be_visible()
     assert dialog.locator("kbd").count() > 20
     canvas.press("?")
-    assert not dialog.is_visible()
+    expect(dialog).to_be_hidden()
     nameless = "[...document.querySelectorAll('.hm-root button')].filter(" \
         "b => !(b.getAttribute('aria-label') || b.textContent.trim())).length"  # fmt: skip
     assert canvas.page.evaluate(nameless) == 0

@@ -10,14 +10,15 @@ import pytest
 from PIL import Image
 
 from app.workflow.imports import import_source
+from benchmarks.robot_hand import HANDLE
 from data_io.geometry import mask_of_parts
 from data_io.store import Store
+from tests.browser.conftest import on_screen
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 SIDE = 240  # px of the picture
 TRIANGLE = [(40, 40), (180, 40), (180, 160)]
-HANDLE = "document.querySelector('.hm-root')._herdmark"
 
 
 def switch(page: Any, name: str) -> None:
@@ -27,7 +28,7 @@ def switch(page: Any, name: str) -> None:
 
 def at(page: Any, x: float, y: float) -> list[float]:
     """Client coordinates of an image point."""
-    return page.evaluate(f"([x, y]) => {HANDLE}.toScreen(x, y)", [x, y])
+    return on_screen(page, [(x, y)])[0]
 
 
 def test_a_tab_switch_costs_no_vertex_and_no_edit(
@@ -49,7 +50,7 @@ def test_a_tab_switch_costs_no_vertex_and_no_edit(
     switch(page, "Data")
     switch(page, "Label")
     page.wait_for_selector(".hm-root[data-ready]")
-    assert page.evaluate(f"{HANDLE}.session.draft.length") == 4
+    page.wait_for_function(f"() => {HANDLE}.session?.draft.length === 4")
     page.mouse.click(*at(page, *TRIANGLE[2]))
     page.keyboard.press("Enter")
     page.wait_for_selector(".hm-root[data-revision='1'][data-save-state=saved]")

@@ -10,6 +10,7 @@ import shapely
 from numpy.typing import NDArray
 
 from data_io import geometry as geo
+from tests.browser.conftest import expect, on_screen
 
 pytestmark = pytest.mark.browser
 WIDTH, HEIGHT = 640, 400
@@ -53,14 +54,10 @@ def undo_all(canvas: Any, stored: Any, first: dict[str, Mask], steps: int) -> No
     """After exactly `steps` times undo everything is as it was."""
     undo = canvas.page.locator(".hc-bar [aria-label=Undo]")
     canvas.press(*["Control+z"] * (steps - 1))
-    assert undo.is_enabled()
+    expect(undo).to_be_enabled()
     canvas.press("Control+z")
-    assert undo.is_disabled()
-    canvas.page.wait_for_function(
-        "() => { const { session } = document.querySelector('.hm-root')._herdmark;"
-        " return !session.unsaved; }"
-    )
-    final = stored(int(canvas.page.get_attribute(".hm-root", "data-revision")))
+    expect(undo).to_be_disabled()
+    final = stored(canvas.saved())
     assert final.keys() == first.keys()
     assert all((final[name] == first[name]).all() for name in first)
 
@@ -87,7 +84,7 @@ def click_with(canvas: Any, key: str, x: float, y: float) -> None:
 
 def stroke(canvas: Any, *points: tuple[float, float]) -> None:
     """Press, move through the points, let go."""
-    (x, y), *rest = [canvas.at(*point) for point in points]
+    (x, y), *rest = on_screen(canvas.page, points)
     canvas.page.mouse.move(x, y)
     canvas.page.mouse.down()
     for place in rest:
@@ -107,9 +104,7 @@ def test_brush_and_eraser_change_the_stored_raster_stroke_by_stroke(
     canvas.page.keyboard.down("Shift")
     for turn, size in ((-100, 48), (100, 38)):
         canvas.page.mouse.wheel(0, turn)
-        canvas.page.wait_for_function(
-            f"() => document.querySelector('.hm-root')._herdmark.state.brush === {size}"
-        )
+        canvas.waits(f"h.state.brush === {size}")
     canvas.page.keyboard.up("Shift")
     stroke(canvas, (490, 80), (560, 80))
     painted = added(stored(2), before)
@@ -307,8 +302,8 @@ def test_tools_work_by_keyboard_with_a_pen_and_a_finger(canvas: Any, stored: Any
     assert 0 < halves["i4"].sum() < before["i4"].sum()
     canvas.press("Control+z", "Escape", "v")
     pen = canvas.page.context.new_cdp_session(canvas.page)
-    (x0, y0), (x1, y1) = canvas.at(490, 60), canvas.at(560, 100)
     canvas.press("b", "Escape", "b")
+    (x0, y0), (x1, y1) = on_screen(canvas.page, [(490, 60), (560, 100)])
     for kind, x, y, force in (
         ("mousePressed", x0, y0, 0.1), ("mouseMoved", x1, y1, 0.9), ("mouseReleased", x1, y1, 0),
     ):  # fmt: skip
@@ -343,6 +338,7 @@ def test_gestures_repaint_only_what_they_change(canvas: Any, herd: Any) -> None:
         ]
         items.append({**items[1], "id": f"x{k}", "parts": [{"outer": shifted, "holes": []}]})
     canvas.open("a")
+    canvas.painted()  # what arrives later repaints everything
     canvas.page.evaluate(
         """() => { const kind = CanvasRenderingContext2D.prototype, { fill } = kind;
         window.fills = 0;

@@ -11,17 +11,18 @@ import pytest
 from PIL import Image
 
 from app.workflow.imports import import_source
+from benchmarks.robot_hand import HANDLE
 from data_io import geometry as geo
 from data_io.store import Store
+from tests.browser.conftest import on_screen
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 WIDTH, HEIGHT = 400, 300
-HANDLE = "document.querySelector('.hm-root')._herdmark"
 
 
 def stroke(page: Any, *points: tuple[float, float]) -> None:
     """Press, move through image points, let go."""
-    places = [page.evaluate(f"(at) => {HANDLE}.toScreen(...at)", list(point)) for point in points]
+    places = on_screen(page, points)
     page.mouse.move(*places[0])
     page.mouse.down()
     for place in places[1:]:

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.browser.conftest import expect
+
 pytestmark = pytest.mark.browser
 
 PLAIN = (330, 320)  # ground without any animal or region
@@ -20,6 +22,7 @@ SIDE = (8000, 6000)
 
 def pixel(canvas: Any, x: float, y: float) -> np.ndarray:
     """The color a person sees at an image point."""
+    canvas.painted()
     left, top = canvas.at(x, y)
     clip = {"x": int(left), "y": int(top), "width": 1, "height": 1}
     shot = Image.open(io.BytesIO(canvas.page.screenshot(clip=clip))).convert("RGB")
@@ -68,14 +71,14 @@ def test_outlines_are_colored_labeled_and_hidden(canvas: Any, herd: Any) -> None
     canvas.page.click("[data-look]")
     canvas.page.get_by_label("Color by").select_option("origin")
     swatch = canvas.page.locator(".hc-animals .hc-swatch").first
-    assert swatch.evaluate("e => e.style.background") == "rgb(43, 181, 138)"
+    expect(swatch).to_have_css("background-color", "rgb(43, 181, 138)")
     by_origin = pixel(canvas, *middle)
     assert np.abs(by_origin - plain).max() > 5
     slide(canvas, Fill=0)
     bare = pixel(canvas, *middle)
     assert np.abs(bare - by_origin).max() > 5
     canvas.page.keyboard.press("Escape")
-    assert canvas.page.locator(".hc-look").is_hidden()
+    expect(canvas.page.locator(".hc-look")).to_be_hidden()
     canvas.press("Shift+H")
     canvas.says("Outlines hidden")
     edge = (330.0, 160.0)  # on its upper border
@@ -109,16 +112,15 @@ def test_two_fingers_zoom_and_move_and_never_draw(canvas: Any, herd: Any) -> Non
     touch(session, "touchStart", (ax, ay), (bx, by))
     touch(session, "touchMove", (ax - 50, ay + 30), (bx + 50, by + 30))
     touch(session, "touchEnd")
-    assert canvas.read("h.editor.view.scale") == pytest.approx(
-        before * (bx - ax + 100) / (bx - ax), rel=0.01
-    )
+    wanted = before * (bx - ax + 100) / (bx - ax)
+    canvas.waits(f"Math.abs(h.editor.view.scale / {wanted} - 1) < 0.01")
     assert canvas.at(300, 330) == pytest.approx([(ax + bx) / 2, ay + 30], abs=1.5)
     assert canvas.read("h.session.draft.length") == 0
     for point in ((260, 320), (340, 320), (340, 360)):
         x, y = canvas.at(*point)
         touch(session, "touchStart", (x, y))
         touch(session, "touchEnd")
-    assert canvas.read("h.session.draft.length") == 6
+    canvas.waits("h.session.draft.length === 6")
     canvas.press("Enter")
     canvas.revision(2)
     drawn = herd.documents["a"]["instances"][2]["parts"][0]["outer"]
@@ -144,7 +146,9 @@ def test_a_large_image_comes_in_tiles(big_canvas: Any, many: Any) -> None:
     asked: list[str] = []
     page.on("request", lambda sent: asked.append(sent.url.removeprefix(url)))
     page.goto(f"{url}?value={json.dumps({'image_id': record.id})}")
-    page.wait_for_selector(".hm-root[data-ready][data-drawn=true]")
+    page.wait_for_selector(".hm-root[data-ready]")
+    page.locator(".hc-left").wait_for()  # the strip of coming regions takes its place with it
+    big_canvas.painted()
     assert not [address for address in asked if address.endswith("/pixels")]
     big_canvas.press("Shift+H")
     for point in ((400, 3000), (4000, 300), (7600, 5700)):
@@ -155,16 +159,15 @@ def test_a_large_image_comes_in_tiles(big_canvas: Any, many: Any) -> None:
     page.mouse.move(*big_canvas.at(7900, 5900))
     for _ in range(6):
         page.mouse.wheel(0, -240)
-    page.wait_for_function("document.querySelector('.hm-root')._herdmark.editor.view.scale >= 0.8")
-    page.wait_for_selector(".hm-root[data-drawn=true]")
+    big_canvas.waits("h.editor.view.scale >= 0.8")
     seen = pixel(big_canvas, 7900, 5900)
     assert np.abs(seen - [255 * 7900 / 8000, 255 * 5900 / 6000, 0]).max() <= 6
     tiles = [address for address in asked if "/tiles/" in address]
     assert tiles
     assert len(tiles) <= 30  # of 192 at full size
-    big_canvas.press("f")
     asked.clear()
-    page.wait_for_selector(".hm-root[data-drawn=true]")
+    big_canvas.press("f")
+    big_canvas.painted()
     assert asked == []  # the tiles of the whole view are still here
 
 
@@ -177,19 +180,21 @@ def test_clahe_is_the_servers_and_can_be_taken_back(big_canvas: Any, many: Any) 
     record = pictures.add_picture(store, folder / "dark.png")
     page.goto(f"{url}?value={json.dumps({'image_id': record.id})}")
     page.wait_for_selector(".hm-root[data-ready]")
-    spread = spread_of(page)
+    page.locator(".hc-left").wait_for()  # the strip of coming regions takes its place with it
+    spread = spread_of(big_canvas)
     page.click("[data-look]")
     slide(big_canvas, CLAHE=3)
     page.wait_for_selector(".hm-root[data-clahe='3']")
-    page.wait_for_function("requestAnimationFrame(() => {}) > 0")
-    assert spread_of(page) > 1.5 * spread
+    assert spread_of(big_canvas) > 1.5 * spread
     page.get_by_role("button", name="Reset").click()
     page.wait_for_selector(".hm-root[data-clahe='0']")
-    assert spread_of(page) == pytest.approx(spread, rel=0.05)
+    assert spread_of(big_canvas) == pytest.approx(spread, rel=0.05)
 
 
-def spread_of(page: Any) -> float:
+def spread_of(canvas: Any) -> float:
     """How far the grays of the picture's middle lie apart on the screen."""
+    canvas.painted()
+    page = canvas.page
     box = page.locator(".hc-stage").bounding_box()
     clip = {"x": box["x"] + 300, "y": box["y"] + 200, "width": 240, "height": 240}
     shot = Image.open(io.BytesIO(page.screenshot(clip=clip))).convert("L")

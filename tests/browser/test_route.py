@@ -14,9 +14,11 @@ from pycocotools.coco import COCO
 from shapely.geometry import MultiPoint
 
 from app.workflow.imports import import_source
+from benchmarks.robot_hand import HANDLE
 from data_io.geometry import rle_iou, rle_of_mask, rle_of_parts
 from data_io.scenes import Scene, scene
 from data_io.store import Store
+from tests.browser.conftest import expect, on_screen
 
 pytestmark = pytest.mark.browser
 
@@ -51,23 +53,13 @@ def open_tab(page: Any, name: str) -> None:
 
 def wait_image(page: Any, but: str = "") -> str:
     """The id of the image on the canvas once it is one other than `but` and drawn."""
-    page.wait_for_function(
+    found = page.wait_for_function(
         "(but) => { const id = document.querySelector('.hm-root')?.dataset.ready;"
-        " return id && id !== but; }",
+        " return id && id !== but && id; }",
         arg=but,
         timeout=60_000,
     )
-    return str(page.get_attribute(".hm-root", "data-ready"))
-
-
-def on_screen(page: Any, points: Any) -> list[list[float]]:
-    """Client coordinates of image points."""
-    found = page.evaluate(
-        "(points) => points.map(([x, y]) =>"
-        " document.querySelector('.hm-root')._herdmark.toScreen(x, y))",
-        [[float(x), float(y)] for x, y in points],
-    )
-    return [list(point) for point in found]
+    return str(found.json_value())
 
 
 def outline(mask: np.ndarray[Any, Any]) -> list[tuple[float, float]]:
@@ -111,22 +103,18 @@ def train(page: Any) -> None:
     page.locator("#hm-progress .hm-state.hm-running").first.wait_for(timeout=60_000)
     page.locator("#hm-versions .hm-promoted").wait_for(timeout=TRAINING_MS)
     proposed = page.locator("#hm-jobs tr", has_text="proposals")
-    proposed.locator(".hm-state.hm-done").wait_for(timeout=TRAINING_MS)
+    proposed.locator(".hm-state.hm-done").first.wait_for(timeout=TRAINING_MS)
 
 
 def fix_one(page: Any) -> str:
     """Drag a vertex of a proposed animal with the mouse, accept the image; its id."""
     image = wait_image(page)
-    page.wait_for_function(
-        "() => document.querySelector('.hm-root')._herdmark.session.instances"
-        ".some((one) => one.proposed)",
+    found = page.wait_for_function(
+        f"() => {HANDLE}.state.heat && {HANDLE}.editor.outlook.ahead"
+        f" && {HANDLE}.session.instances.filter((one) => one.proposed).at(-1)",
         timeout=60_000,
     )
-    page.wait_for_function("() => document.querySelector('.hm-root')._herdmark.state.heat !== null")
-    first = page.evaluate(
-        "() => document.querySelector('.hm-root')._herdmark.session.instances"
-        ".filter((one) => one.proposed).at(-1)"
-    )
+    first = found.json_value()
     ring = np.reshape(first["parts"][0]["outer"], (-1, 2))
     corner = ring[np.argmin(ring.sum(1))]
     inner = np.argwhere(raster(ring))[:, ::-1].mean(0)
@@ -270,7 +258,7 @@ def test_merging_categories_asks_first(
     page.get_by_text("This cannot be undone.").wait_for()
     page.get_by_role("button", name="Keep both").click()
     page.get_by_text("This cannot be undone.").wait_for(state="hidden")
-    assert page.locator(".hm-category").count() == 2
+    expect(page.locator(".hm-category")).to_have_count(2)
     page.locator("#hm-merge").click()
     page.get_by_role("button", name="Merge them").click()
     page.locator(".hm-category", has_text="calf").wait_for(state="detached")

@@ -85,7 +85,7 @@ def test_one_decode_serves_everybody(
 
     def slow(path: str) -> np.ndarray:
         decodes.append(path)
-        started.wait(5)
+        started.wait(60)
         return real(path)
 
     monkeypatch.setattr(pyramid.images, "read", slow)
@@ -93,10 +93,10 @@ def test_one_decode_serves_everybody(
     with ThreadPoolExecutor(len(asked)) as pool:
         coming = [pool.submit(pyramids.tile, record, *key) for key in asked]
         started.set()
-        tiles = [one.result(20) for one in coming]
+        tiles = [one.result(60) for one in coming]
     assert decodes == [record.path]
     assert tiles[0] != tiles[1]
-    assert cache.written.wait(20)
+    assert cache.written.wait(60)
     again = Pyramids(cache)  # as another process has it: nothing in memory
     assert again.tile(record, *asked[1]) == tiles[1]
     assert decodes == [record.path]
@@ -106,14 +106,14 @@ def test_a_damaged_or_evicted_file_is_made_again(
     record: ImageRecord, pyramids: Pyramids, cache: Told, tmp_path: Path
 ) -> None:
     first = pyramids.tile(record, 2, 0, 0)
-    assert cache.written.wait(20)
+    assert cache.written.wait(60)
     (file,) = (tmp_path / "tiles").iterdir()
     cut = file.read_bytes()[:600]  # the header is whole, the first tile is not
     for content in (b"", b"\xff" * 40, file.read_bytes()[:100], cut, None):
         cache.written.clear()
         file.unlink() if content is None else file.write_bytes(content)
         assert Pyramids(cache).tile(record, 2, 0, 0) == first
-        assert cache.written.wait(20)
+        assert cache.written.wait(60)
 
 
 def test_no_tile_beyond_the_picture(record: ImageRecord, pyramids: Pyramids) -> None:
@@ -145,7 +145,7 @@ def test_a_full_disk_hides_no_picture(
 
     monkeypatch.setattr(cache, "put", full)
     assert pyramids.tile(record, 0, 0, 0)
-    assert refused.wait(20)
+    assert refused.wait(60)
     assert pyramids.tile(record, 0, 1, 0)
 
 

@@ -18,7 +18,7 @@ def test_items_keep_their_order_whoever_is_ready_first() -> None:
 
     def make(k: int) -> int:
         if k == 5:
-            later_ones_are_done.wait(timeout=10)
+            later_ones_are_done.wait(timeout=60)
         if k == 6:
             later_ones_are_done.set()
         return k
@@ -29,7 +29,7 @@ def test_items_keep_their_order_whoever_is_ready_first() -> None:
 
 
 def test_workers_work_at_the_same_time() -> None:
-    meeting = Barrier(3, timeout=10)
+    meeting = Barrier(3, timeout=60)
 
     def make(k: int) -> int:
         if k < 3:

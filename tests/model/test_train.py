@@ -289,7 +289,7 @@ def test_a_second_phase_that_went_astray_is_dropped_with_its_figures(
 
 
 def test_minutes_become_a_schedule(tmp_path: Path, snapshot: Path) -> None:
-    job = make_job(tmp_path, snapshot, steps=0, minutes=0.01, method="supervised")
+    job = make_job(tmp_path, snapshot, steps=0, minutes=1e-4, method="supervised")
     assert train.main([str(job)]) == train.DONE
     assert result(job)["steps"] == 6  # no time at all still measures and trains a little
     assert "6 steps fit" in messages(job)
