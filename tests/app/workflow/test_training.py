@@ -29,7 +29,7 @@ def started(project, monkeypatch):
 
 
 @pytest.fixture
-def trained(project):
+def trained(project, sees):
     """Lays down what the trainer leaves for a version; returns its job and folder."""
 
     def leave(version, **result):
@@ -45,10 +45,6 @@ def trained(project):
         return job, folder
 
     return leave
-
-
-def validated(iou):
-    return {"iou": iou, "on": "validation"}
 
 
 def test_training_needs_a_verified_area(project, animal, started):
@@ -121,13 +117,21 @@ def test_a_degenerate_version_is_kept_aside(project, trained):
     assert training.usable_version(project).id == "v1-a"
 
 
-@pytest.mark.parametrize(("iou", "promoted"), [(0.69, True), (0.67, False), (0.9, True)])
-def test_validation_decides_within_a_margin(project, trained, iou, promoted):
-    training.finalise(project, *trained("v1-a", metrics=validated(0.70)))
-    result = training.finalise(project, *trained("v2-b", metrics=validated(iou)))
+@pytest.mark.parametrize(
+    ("width", "promoted"), [(16, True), (17, False), (32, False)], ids=["same", "worse", "bad"]
+)
+def test_validation_decides_within_a_margin(project, trained, animal, sees, width, promoted):
+    for record in project.images()[:2]:
+        project.set_split(record.id, "val")
+        project.save_revision(record.id, 0, [animal(8, 8, 16, 16)], full_image(48, 64), "me")
+    sees["v2-b"] = (8, 8, width, 16)
+    first = training.finalise(project, *trained("v1-a"))
+    assert first["why"] == "promoted: the first version, validation IoU 1.000 on 2 images"
+    result = training.finalise(project, *trained("v2-b"))
     assert result["promoted"] is promoted
     assert project.promoted().id == ("v2-b" if promoted else "v1-a")
-    assert f"{iou:.3f} against 0.700 of v1-a" in result["why"]
+    assert f"{16 / width:.3f} against 1.000 of v1-a" in result["why"]
+    assert project.version("v2-b").metrics["val_iou"] == pytest.approx(16 / width)
 
 
 def test_an_incomplete_version_is_refused(project, trained):
