@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from datetime import datetime, timezone
 
 import pytest
 
-from app import jobs
+from app import gate, jobs
 from app.run import Run
 from app.workflow import training
 from app.workflow.training import TrainOptions
 from data_io.errors import DataError
 from data_io.geometry import full_image
+from data_io.images import inspect
+from data_io.store import NewImage
 from data_io.types import ModelVersion
 
 
@@ -107,6 +110,53 @@ def test_finishing_may_be_repeated(project, trained):
     assert not folder.joinpath("checkpoint").exists()
     assert training.finalise(project, job, folder) == first
     assert len(project.versions()) == 1
+
+
+def test_a_version_that_was_judged_is_not_promoted_again(project, trained):
+    """A job may be resumed long after its worker was killed, when a person has gone back."""
+    training.finalise(project, *trained("v1-a"))
+    job, folder = trained("v2-b")
+    training.finalise(project, job, folder)
+    project.promote("v1-a")
+    assert training.finalise(project, job, folder)["promoted"]
+    assert project.promoted().id == "v1-a"
+
+
+def test_a_version_is_judged_against_the_one_in_use_at_its_end(project, trained, monkeypatch):
+    """A person goes back to another version while the candidate is being judged."""
+    training.finalise(project, *trained("v1-a"))
+    training.finalise(project, *trained("v2-b"))
+    judge, against = gate.judge, []
+
+    def slow(store, new, ahead, *rest):
+        against.append(ahead.id)
+        verdict = judge(store, new, ahead, *rest)
+        if len(against) == 1:
+            store.promote("v1-a")
+        return verdict
+
+    monkeypatch.setattr(gate, "judge", slow)
+    training.finalise(project, *trained("v3-c"))
+    assert against == ["v2-b", "v1-a"]
+    assert project.version("v3-c").metrics["gate"]["against"] == "v1-a"
+
+
+def test_a_training_sets_validation_images_aside_before_its_snapshot(project, started):
+    project.add_images(
+        [NewImage(f"/a/{n}.png", 64, 48, str(n), "a") for n in range(20)]
+    )  # pictures that are not there are left out of a snapshot
+    for record in project.images()[:4]:
+        project.save_revision(record.id, 0, [], full_image(48, 64), "me")
+    image = project.images()[4]
+    project.save_revision(image.id, 0, [], (), "me")
+    training.start_training(project)
+    assert not any(record.split for record in project.images())
+    shutil.copy(project.images()[0].path, project.project / "images" / "more.png")
+    info = inspect(project.project / "images" / "more.png")
+    (more,) = project.add_images([NewImage(info.path, info.width, info.height, info.sha256, "b")])
+    project.save_revision(more.id, 0, [], full_image(48, 64), "me")
+    training.start_training(project)
+    assert [record.split for record in project.images()].count("val") == 3
 
 
 def test_a_degenerate_version_is_kept_aside(project, trained):
