@@ -159,6 +159,26 @@ def test_a_training_sets_validation_images_aside_before_its_snapshot(project, st
     assert [record.split for record in project.images()].count("val") == 3
 
 
+@pytest.mark.parametrize(("left", "again"), [("version", True), ("version and result", False)])
+def test_a_trainer_killed_before_its_result_goes_on_and_after_it_does_not(
+    project, trained, monkeypatch, left, again
+):
+    job, folder = trained("v1-a")
+    told = folder.joinpath("result.json").read_text()
+    if left == "version":  # perhaps of an older attempt, and no word about what it is
+        folder.joinpath("result.json").unlink()
+    calls = []
+
+    def train(run, lock):
+        calls.append(run.job.id)
+        folder.joinpath("result.json").write_text(told)
+
+    monkeypatch.setattr(training, "_train", train)
+    training.run_training(Run(project, job, folder, threading.Event()))
+    assert calls == ([job.id] if again else [])
+    assert project.promoted().id == "v1-a"
+
+
 def test_a_degenerate_version_is_kept_aside(project, trained):
     job, folder = trained("v1-a", degenerate=True, message="it finds no animal")
     result = training.finalise(project, job, folder)
