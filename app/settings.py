@@ -28,6 +28,9 @@ class Settings:
         nice: niceness of background jobs, 0..19, so that the page stays quick.
         instant: whether a light model learns at every save until a trained version is in use.
         worse: IoU by which a new version may be worse on validation images and still be promoted.
+        level: probability, in [0.5, 0.999], of the interval of the difference of two versions; its
+            lower end must not lie below -worse.
+        validation: images that the app sets aside at most to judge versions by; 0 = none.
     """
 
     device: str = "auto"
@@ -38,6 +41,8 @@ class Settings:
     nice: int = 10
     worse: float = 0.02
     instant: bool = True
+    level: float = 0.9
+    validation: int = 20
 
     def __post_init__(self) -> None:
         _check(self.device in DEVICES, "device", f"must be one of {', '.join(DEVICES)}")
@@ -52,6 +57,12 @@ class Settings:
         _check(_whole(self.nice, 0, 19), "nice", "must be a whole number from 0 to 19")
         _check(isinstance(self.instant, bool), "instant", "must be true or false")
         _check(_real(self.worse, 0, 1), "worse", "must be in [0, 1]")
+        _check(_real(self.level, 0.5, 0.999), "level", "must be in [0.5, 0.999]")
+        _check(
+            _whole(self.validation, 0, 1000),
+            "validation",
+            "must be a whole number from 0 to 1000",
+        )
 
     @property
     def thread_count(self) -> int:

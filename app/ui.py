@@ -82,7 +82,7 @@ def build(context: Context) -> gr.Blocks:
             with gr.Tab("Data", id="data", render_children=True) as data_tab:
                 data_page = data.build(context)
         label.wire(label_page, demo, tabs)
-        train.wire(train_page, demo, train_tab)
+        train.wire(train_page, demo, train_tab, tabs, label_page)
         data.wire(data_page, demo, data_tab, tabs, label_page)
         label_tab.select(
             told(label_page.again),

@@ -109,7 +109,7 @@ def by_group(images: Iterable[SplitImage], shares: Shares, seed: int = 0) -> Dra
     Raises:
         DataError: fewer groups than parts; a group is never cut.
     """
-    ordered = _in_order(images)
+    ordered = in_order(images)
     groups = sorted({one.group for one in ordered})
     parts = list(shares.wanted)
     if len(groups) < len(parts):
@@ -193,7 +193,7 @@ def by_block(images: Iterable[SplitImage], shares: Shares) -> Drawn:
     Raises:
         DataError: every group is too short.
     """
-    ordered = _in_order(images)
+    ordered = in_order(images)
     parts: list[Split] = []
     short = []
     for group, members in groupby(ordered, key=lambda one: one.group):
@@ -238,7 +238,7 @@ def by_image(images: Iterable[SplitImage], shares: Shares, seed: int = 0) -> Dra
     Raises:
         DataError: fewer labeled images than parts.
     """
-    ordered = _in_order(images)
+    ordered = in_order(images)
     labeled = [one for one in ordered if one.animals is not None]
     wanted = shares.wanted
     if len(labeled) < len(wanted):
@@ -282,7 +282,7 @@ def partition(images: Iterable[SplitImage], denominator: int, seed: int = 0) -> 
     Raises:
         DataError: no labeled image shows an animal.
     """
-    ordered = [one for one in _in_order(images) if one.animals is not None]
+    ordered = [one for one in in_order(images) if one.animals is not None]
     queue = ordered.copy()
     random.Random(seed).shuffle(queue)
     first = next((one for one in queue if one.animals), None)
@@ -297,7 +297,7 @@ def partition(images: Iterable[SplitImage], denominator: int, seed: int = 0) -> 
 # --- what they share ------------------------------------------------------------------------------
 
 
-def _in_order(images: Iterable[SplitImage]) -> list[SplitImage]:
+def in_order(images: Iterable[SplitImage]) -> list[SplitImage]:
     """By group, then time; the id settles equal names."""
     return sorted(images, key=lambda one: (one.group, _natural(one.name), one.id))
 

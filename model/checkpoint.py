@@ -180,5 +180,18 @@ def load_network(
     return network.eval()
 
 
+def is_finite(folder: Path) -> bool:
+    """Whether every weight of a version is a finite number.
+
+    Raises:
+        DataError: the weights are missing or cannot be read.
+    """
+    try:
+        weights = load_file(folder / WEIGHTS)
+    except (OSError, SafetensorError) as error:
+        raise _broken(folder, "the weights are missing or cannot be read") from error
+    return all(bool(value.isfinite().all()) for value in weights.values())
+
+
 def _broken(folder: Path, why: str) -> DataError:
     return DataError(folder, why, "choose another version or train again")

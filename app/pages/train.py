@@ -7,10 +7,11 @@ from typing import Any
 
 import gradio as gr
 
-from app import jobs, settings
+from app import jobs, settings, validation_set
 from app.context import Context
-from app.pages import train_view
+from app.pages import train_view, validation_view
 from app.pages.action_html import ActionHTML, clicked
+from app.pages.label import LabelPage
 from app.pages.told import inform, told
 from app.pages.words import empty, plural
 from app.workflow import training
@@ -41,6 +42,8 @@ class TrainPage:
     progress: ActionHTML
     versions: ActionHTML
     history: ActionHTML
+    validation: ActionHTML
+    side_by_side: gr.HTML
     timer: gr.Timer
 
     @property
@@ -52,6 +55,8 @@ class TrainPage:
             self.progress,
             self.versions,
             self.history,
+            self.validation,
+            self.side_by_side,
             self.timer,
         ]
 
@@ -61,14 +66,19 @@ class TrainPage:
         jobs.recover(store)  # a killed worker shows as interrupted, not as running for ever
         rows = store.jobs()
         active = [job for job in rows if job.state in jobs.ACTIVE]
+        versions = store.versions()
         training_now = any(job.kind == "train" for job in active)
         stopping = {job.id for job in active if jobs.is_stopping(store, job)}
         return (
             self._hint(),
             gr.Button(interactive=not training_now),
             self._progress(rows, active, stopping),
-            train_view.versions_table(store.versions(), rows),
+            train_view.versions_table(versions, rows),
             train_view.jobs_table(rows[:HISTORY], stopping),
+            validation_view.request(
+                validation_set.standing(store), settings.load(store.project).validation
+            ),
+            validation_view.side_by_side(versions, store.image_states()),
             gr.Timer(active=bool(active) or train_view.is_fresh(rows)),
         )
 
@@ -123,15 +133,21 @@ def build(context: Context) -> TrainPage:
             start = gr.Button("Start training", variant="primary", elem_id="start-training")
         with gr.Column(scale=1, min_width=480):
             progress = ActionHTML(elem_id="hm-progress")
+            gr.HTML("<h2>Validation images</h2>", js_on_load=None)
+            validation = ActionHTML(elem_id="hm-validation")
             gr.HTML("<h2>Model versions</h2>", js_on_load=None)
             versions = ActionHTML(elem_id="hm-versions")
+            side_by_side = gr.HTML(elem_id="hm-side-by-side", js_on_load=None)
             gr.HTML("<h2>Jobs</h2>", js_on_load=None)
             history = ActionHTML(elem_id="hm-jobs")
     timer = gr.Timer(POLL_SECONDS, active=False)
-    return TrainPage(context, form, start, hint, progress, versions, history, timer)
+    shown = progress, versions, history, validation, side_by_side
+    return TrainPage(context, form, start, hint, *shown, timer)
 
 
-def wire(page: TrainPage, demo: gr.Blocks, tab: gr.Tab) -> None:
+def wire(
+    page: TrainPage, demo: gr.Blocks, tab: gr.Tab, tabs: gr.Tabs, label_page: LabelPage
+) -> None:
     """Connect the page; it polls only while a job is active or has just ended."""
     store = page.context.store
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -162,11 +178,17 @@ def wire(page: TrainPage, demo: gr.Blocks, tab: gr.Tab) -> None:
             inform("This version is in use now; proposals are computed again.")
         return page.refresh()
 
+    @told
+    def open_image(event: gr.EventData) -> Any:
+        record = store.image(clicked(event)[1])
+        return gr.Tabs(selected="label"), *label_page.show(record.id)
+
     poll = told(page.refresh)
     names = ("method", "minutes", "seed", "preset", "device")
     page.start.click(begin, [page.form[name] for name in names], page.outputs, **quiet)
     for table in (page.progress, page.versions, page.history):
         table.act(act, None, page.outputs, **quiet)
+    page.validation.act(open_image, None, [tabs, *label_page.outputs], **quiet)
     page.timer.tick(poll, None, page.outputs, trigger_mode="once", **quiet)
     tab.select(poll, None, page.outputs, **quiet)
     demo.load(poll, None, page.outputs, **quiet)

@@ -32,6 +32,10 @@ DOING = {
 UNITS = {"train": "step"}  # what a job counts, images where nothing is said
 FRESH_SECONDS = 10.0  # within which a job that has ended may start the next one
 PHASE_NAMES = {"supervised": "supervised", "semi": "semi-supervised"}
+GOING_BACK = (
+    "Its proposals are computed again for every image, and the queue follows them. What you drew,"
+    " verified and answered stays as it is."
+)
 PLOT = (960, 170)
 PAD = 26
 
@@ -216,7 +220,7 @@ def versions_table(versions: Sequence[ModelVersion], jobs: Sequence[Job] = ()) -
     rows = []
     for version in versions:
         promoted = version.state == "promoted"
-        caption = "Roll back" if version.state == "retired" else "Promote"
+        caption = "Go back to this version" if version.state == "retired" else "Promote"
         rows.append(
             (
                 f'<code title="{text(version.id)}">{text(short(version.id))}</code>',
@@ -226,11 +230,19 @@ def versions_table(versions: Sequence[ModelVersion], jobs: Sequence[Job] = ()) -
                 percent(_number(version.metrics.get("miou"))),
                 text(_judged_on(version)),
                 text(told.get(version.job) or kept(version)),
-                "" if promoted else button("promote", version.id, caption),
+                text(_verdict(version)),
+                "" if promoted else button("promote", version.id, caption, title=GOING_BACK),
             )
         )
-    heads = ("Version", "State", "Made", "IoU", "mIoU", "Judged on", "Which phase was kept", "")
-    return table(heads, rows, "model versions")
+    heads = ("Version", "State", "Made", "IoU", "mIoU", "Judged on", "Which phase was kept", "Gate")
+    note = f'<p class="hm-hint">{GOING_BACK}</p>' if len(versions) > 1 else ""
+    return table((*heads, ""), rows, "model versions") + note
+
+
+def _verdict(version: ModelVersion) -> str:
+    """Why the version was promoted or kept aside when it was new."""
+    gate = version.metrics.get("gate")
+    return str(gate.get("why") or "–") if isinstance(gate, Mapping) else "–"
 
 
 def kept(version: ModelVersion) -> str:

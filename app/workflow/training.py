@@ -11,14 +11,16 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Any
 
-from app import jobs, retention, settings
+from app import gate, jobs, retention, scores, settings, validation_set
+from app.gate import Prequential, Verdict
 from app.run import Run, Stopped, exclusive
+from app.scores import Entrant
 from data_io.errors import DataError
 from data_io.snapshot import SET_ASIDE, write_snapshot
 from data_io.store import Store
@@ -62,6 +64,7 @@ def start_training(store: Store, options: TrainOptions | None = None) -> Job:
             "label an image and accept it, or import labels",
         )
     jobs.refuse_second_trainer(store)
+    validation_set.grow(store)  # before the snapshot, whose images may teach
     promoted = store.promoted()
     snapshot = write_snapshot(store, store.project / "snapshots")
     config = {
@@ -91,15 +94,26 @@ def run_training(run: Run) -> dict[str, Any]:
     with exclusive(run, LOCK) as lock:
         if not _is_trained(run):
             _train(run, lock)
-        result = finalise(run.store, run.job, run.folder)
+        result = finalise(run.store, run.job, run.folder, check=run.check)
     retention.tidy(run.store)
     return result
 
 
-def finalise(store: Store, job: Job, folder: Path) -> dict[str, Any]:
-    """Register what the trainer left in `folder` and promote it unless it is worse.
+def finalise(
+    store: Store,
+    job: Job,
+    folder: Path,
+    prequential: Sequence[Prequential] = (),
+    check: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
+    """Register what the trainer left in `folder`, promoted unless the gate finds it worse.
 
-    May be repeated after a crash at any point.
+    May be repeated after a crash at any point: a version that is registered was judged and stays
+    so, whatever a person has promoted since.
+
+    Args:
+        prequential: pre-labels that became verified images, oldest first.
+        check: called while the version is judged; raises to end early.
 
     Raises:
         DataError: the trainer left no complete version.
@@ -112,19 +126,17 @@ def finalise(store: Store, job: Job, folder: Path) -> dict[str, Any]:
     missing = missing_files(target)
     if missing:
         raise DataError(target.name, f"the version lacks {missing[0]}", "train again")
-    if version_id not in {version.id for version in store.versions()}:
-        store.add_version(_record(store, job, result, target))
-    promoted, why = _judge(store, version_id, result)
-    if promoted:
-        store.promote(version_id)
+    version = _registered(store, version_id)
+    if version is None:
+        version = _judged(store, job, result, target, prequential, check)
     shutil.rmtree(folder / "checkpoint", ignore_errors=True)
     return {
         "version": version_id,
-        "promoted": promoted,
-        "why": why,
+        "promoted": version.metrics["gate"]["promoted"],
+        "why": version.metrics["gate"]["why"],
         "steps": result.get("steps"),
         "kept": result.get("kept"),
-        "metrics": result.get("metrics") or {},
+        "metrics": scores.finite(result.get("metrics") or {}),
         "message": result.get("message") or "",
     }
 
@@ -287,11 +299,42 @@ def _read(file: Path) -> Mapping[str, Any]:
     return content
 
 
-def _record(store: Store, job: Job, result: Mapping[str, Any], folder: Path) -> ModelVersion:
+def _registered(store: Store, version_id: str) -> ModelVersion | None:
+    return next((one for one in store.versions() if one.id == version_id), None)
+
+
+def _judged(
+    store: Store,
+    job: Job,
+    result: Mapping[str, Any],
+    folder: Path,
+    prequential: Sequence[Prequential],
+    check: Callable[[], None],
+) -> ModelVersion:
+    """Register the version as what the gate makes of it, in one step: promoted, or kept aside."""
+    new = Entrant(folder.name, folder, Path(str(job.config["snapshot"])))
+    while True:
+        promoted = store.promoted()
+        ahead = _entrant(store, promoted) if promoted else None
+        verdict = gate.judge(store, new, ahead, result, prequential, check)
+        with jobs.starting(store):  # nobody promotes another version meanwhile
+            now = store.promoted()
+            if (now and now.id) == (ahead and ahead.id):
+                return store.add_version(_record(store, job, result, folder, verdict))
+
+
+def _entrant(store: Store, version: ModelVersion) -> Entrant:
+    snapshot = store.project / "snapshots" / version.snapshot
+    return Entrant(version.id, version_folder(store, version.id), snapshot)
+
+
+def _record(
+    store: Store, job: Job, result: Mapping[str, Any], folder: Path, verdict: Verdict
+) -> ModelVersion:
     told = _read(folder / "version.json")
     parent = job.config.get("parent")
     categories = told.get("categories") or [category.id for category in store.categories()]
-    metrics = dict(result.get("metrics") or {})
+    metrics = scores.finite(result.get("metrics") or {})
     return ModelVersion(
         id=str(job.config["version"]),
         parent=Path(parent).name if parent else None,
@@ -304,35 +347,17 @@ def _record(store: Store, job: Job, result: Mapping[str, Any], folder: Path) -> 
         snapshot=str(told.get("snapshot") or Path(str(job.config["snapshot"])).name),
         metrics={
             **metrics,
-            "val_iou": validation_iou(metrics),
+            "val_iou": _validation_iou(verdict),
             "kept": result.get("kept"),
             "degenerate": bool(result.get("degenerate")),
+            "gate": verdict.as_dict(),
         },
-        state="aside",
+        state="promoted" if verdict.promoted else "aside",
         created=datetime.now(timezone.utc),
     )
 
 
-def validation_iou(metrics: Mapping[str, Any]) -> float | None:
-    """IoU on validation images; None where it was measured on the training images alone."""
-    value = metrics.get("iou") if metrics.get("on") == "validation" else metrics.get("val_iou")
-    return float(value) if isinstance(value, int | float) else None
-
-
-def _judge(store: Store, version_id: str, result: Mapping[str, Any]) -> tuple[bool, str]:
-    """Whether a fresh version is promoted, and why, in words."""
-    if result.get("degenerate"):
-        return (
-            False,
-            f"kept aside: {result.get('message') or 'it finds no animal, or only animals'}",
-        )
-    ahead = store.promoted()
-    new = validation_iou(result.get("metrics") or {})
-    old = validation_iou(ahead.metrics) if ahead is not None else None
-    if new is None:
-        return True, "promoted without a check: the project has no validation images"
-    if ahead is None or old is None or ahead.id == version_id:
-        return True, "promoted: there is no version with validation images to compare with"
-    if new < old - settings.load(store.project).worse:
-        return False, f"kept aside: validation IoU {new:.3f} against {old:.3f} of {ahead.id}"
-    return True, f"promoted: validation IoU {new:.3f} against {old:.3f} of {ahead.id}"
+def _validation_iou(verdict: Verdict) -> float | None:
+    """Mean IoU of the version's proposals on validation images, None without any."""
+    found = [one["iou"] for one in verdict.evidence.get("images", {}).values()]
+    return sum(found) / len(found) if found else None

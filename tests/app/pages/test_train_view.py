@@ -56,7 +56,7 @@ def test_only_running_jobs_can_be_cancelled() -> None:
 
 def test_versions_can_be_promoted_and_rolled_back() -> None:
     assert ">Promote<" in train_view.versions_table([version("aside")])
-    assert ">Roll back<" in train_view.versions_table([version("retired")])
+    assert ">Go back to this version<" in train_view.versions_table([version("retired")])
     assert "data-action" not in train_view.versions_table([version("promoted")])
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from app import scores
 from app.workflow.imports import import_source
 from data_io.geometry import box_of_parts
 from data_io.store import Store
@@ -86,3 +89,22 @@ def propose(project: Store) -> Callable[..., Proposal]:
         return proposal
 
     return put
+
+
+@pytest.fixture
+def sees(monkeypatch: pytest.MonkeyPatch, project: Store) -> dict[str, tuple[float, ...]]:
+    """Version -> box (x, y, width, height) of the cow it proposes on every image; () for none.
+
+    A version that is not named finds a cow at (8, 8, 16, 16).
+    """
+    boxes: dict[str, tuple[float, ...]] = {}
+    cow = project.categories()[0].id
+
+    def opened(store: Store, entrant: scores.Entrant) -> Any:
+        box = boxes.get(entrant.id, (8, 8, 16, 16))
+        animals = (Instance("x", cow, rectangle(*box)),) if box else ()
+        made = SimpleNamespace(probability=np.zeros((2, 1, 1), np.float32), instances=animals)
+        return SimpleNamespace(predict=lambda pixels: made)
+
+    monkeypatch.setattr(scores, "open_version", opened)
+    return boxes

@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from datetime import datetime, timezone
 
 import pytest
 
-from app import jobs
+from app import gate, jobs
 from app.run import Run
 from app.workflow import training
 from app.workflow.training import TrainOptions
 from data_io.errors import DataError
 from data_io.geometry import full_image
+from data_io.images import inspect
+from data_io.store import NewImage
 from data_io.types import ModelVersion
 
 
@@ -29,7 +32,7 @@ def started(project, monkeypatch):
 
 
 @pytest.fixture
-def trained(project):
+def trained(project, sees):
     """Lays down what the trainer leaves for a version; returns its job and folder."""
 
     def leave(version, **result):
@@ -45,10 +48,6 @@ def trained(project):
         return job, folder
 
     return leave
-
-
-def validated(iou):
-    return {"iou": iou, "on": "validation"}
 
 
 def test_training_needs_a_verified_area(project, animal, started):
@@ -113,6 +112,73 @@ def test_finishing_may_be_repeated(project, trained):
     assert len(project.versions()) == 1
 
 
+def test_a_version_that_was_judged_is_not_promoted_again(project, trained):
+    """A job may be resumed long after its worker was killed, when a person has gone back."""
+    training.finalise(project, *trained("v1-a"))
+    job, folder = trained("v2-b")
+    training.finalise(project, job, folder)
+    project.promote("v1-a")
+    assert training.finalise(project, job, folder)["promoted"]
+    assert project.promoted().id == "v1-a"
+
+
+def test_a_version_is_judged_against_the_one_in_use_at_its_end(project, trained, monkeypatch):
+    """A person goes back to another version while the candidate is being judged."""
+    training.finalise(project, *trained("v1-a"))
+    training.finalise(project, *trained("v2-b"))
+    judge, against = gate.judge, []
+
+    def slow(store, new, ahead, *rest):
+        against.append(ahead.id)
+        verdict = judge(store, new, ahead, *rest)
+        if len(against) == 1:
+            store.promote("v1-a")
+        return verdict
+
+    monkeypatch.setattr(gate, "judge", slow)
+    training.finalise(project, *trained("v3-c"))
+    assert against == ["v2-b", "v1-a"]
+    assert project.version("v3-c").metrics["gate"]["against"] == "v1-a"
+
+
+def test_a_training_sets_validation_images_aside_before_its_snapshot(project, started):
+    project.add_images(
+        [NewImage(f"/a/{n}.png", 64, 48, str(n), "a") for n in range(20)]
+    )  # pictures that are not there are left out of a snapshot
+    for record in project.images()[:4]:
+        project.save_revision(record.id, 0, [], full_image(48, 64), "me")
+    image = project.images()[4]
+    project.save_revision(image.id, 0, [], (), "me")
+    training.start_training(project)
+    assert not any(record.split for record in project.images())
+    shutil.copy(project.images()[0].path, project.project / "images" / "more.png")
+    info = inspect(project.project / "images" / "more.png")
+    (more,) = project.add_images([NewImage(info.path, info.width, info.height, info.sha256, "b")])
+    project.save_revision(more.id, 0, [], full_image(48, 64), "me")
+    training.start_training(project)
+    assert [record.split for record in project.images()].count("val") == 3
+
+
+@pytest.mark.parametrize(("left", "again"), [("version", True), ("version and result", False)])
+def test_a_trainer_killed_before_its_result_goes_on_and_after_it_does_not(
+    project, trained, monkeypatch, left, again
+):
+    job, folder = trained("v1-a")
+    told = folder.joinpath("result.json").read_text()
+    if left == "version":  # perhaps of an older attempt, and no word about what it is
+        folder.joinpath("result.json").unlink()
+    calls = []
+
+    def train(run, lock):
+        calls.append(run.job.id)
+        folder.joinpath("result.json").write_text(told)
+
+    monkeypatch.setattr(training, "_train", train)
+    training.run_training(Run(project, job, folder, threading.Event()))
+    assert calls == ([job.id] if again else [])
+    assert project.promoted().id == "v1-a"
+
+
 def test_a_degenerate_version_is_kept_aside(project, trained):
     job, folder = trained("v1-a", degenerate=True, message="it finds no animal")
     result = training.finalise(project, job, folder)
@@ -121,13 +187,21 @@ def test_a_degenerate_version_is_kept_aside(project, trained):
     assert training.usable_version(project).id == "v1-a"
 
 
-@pytest.mark.parametrize(("iou", "promoted"), [(0.69, True), (0.67, False), (0.9, True)])
-def test_validation_decides_within_a_margin(project, trained, iou, promoted):
-    training.finalise(project, *trained("v1-a", metrics=validated(0.70)))
-    result = training.finalise(project, *trained("v2-b", metrics=validated(iou)))
+@pytest.mark.parametrize(
+    ("width", "promoted"), [(16, True), (17, False), (32, False)], ids=["same", "worse", "bad"]
+)
+def test_validation_decides_within_a_margin(project, trained, animal, sees, width, promoted):
+    for record in project.images()[:2]:
+        project.set_split(record.id, "val")
+        project.save_revision(record.id, 0, [animal(8, 8, 16, 16)], full_image(48, 64), "me")
+    sees["v2-b"] = (8, 8, width, 16)
+    first = training.finalise(project, *trained("v1-a"))
+    assert first["why"] == "promoted: the first version, validation IoU 1.000 on 2 images"
+    result = training.finalise(project, *trained("v2-b"))
     assert result["promoted"] is promoted
     assert project.promoted().id == ("v2-b" if promoted else "v1-a")
-    assert f"{iou:.3f} against 0.700 of v1-a" in result["why"]
+    assert f"{16 / width:.3f} against 1.000 of v1-a" in result["why"]
+    assert project.version("v2-b").metrics["val_iou"] == pytest.approx(16 / width)
 
 
 def test_an_incomplete_version_is_refused(project, trained):
