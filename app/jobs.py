@@ -29,6 +29,9 @@ ACTIVE = ("queued", "running")
 RESUMABLE = ("failed", "cancelled", "interrupted")
 GONE = "the process ended without saying why; resume the job to go on from its last checkpoint"
 CANCEL_MARK = "cancel"
+# How long a worker may take to leave. What trains or proposes loses little when it is killed: all
+# it wrote is whole, and it goes on from there. An import should finish the file it is reading.
+GRACE_SECONDS: Mapping[str, float] = {"train": 1.5, "propose": 1.5, "import": 60.0}
 _LOG_BYTES = 512 * 1024
 _children: list[subprocess.Popen[bytes]] = []
 
@@ -73,7 +76,7 @@ def resume_job(store: Store, job_id: str) -> Job:
         return _launch(store, job)
 
 
-def cancel_job(store: Store, job_id: str, wait: bool = True, seconds: float = 60.0) -> Job:
+def cancel_job(store: Store, job_id: str, wait: bool = True, seconds: float | None = None) -> Job:
     """Ask the worker and its children to stop; after `seconds` they are killed.
 
     The last good state (checkpoint, proposals already written) stays and the job is resumable.
@@ -82,7 +85,7 @@ def cancel_job(store: Store, job_id: str, wait: bool = True, seconds: float = 60
         store: the project.
         job_id: the job.
         wait: stay until they are gone; False returns at once and a thread sees to the rest.
-        seconds: how long they may take.
+        seconds: how long they may take; None = `GRACE_SECONDS` of the job's kind.
 
     Returns:
         The job as it is now: still active when not waited for, ``done`` when it was faster.
@@ -94,6 +97,7 @@ def cancel_job(store: Store, job_id: str, wait: bool = True, seconds: float = 60
         job = store.job(job_id)
     if job.state not in ACTIVE:
         raise DataError(job_id, f"the job is already {job.state}", "cancel only running jobs")
+    seconds = GRACE_SECONDS[job.kind] if seconds is None else seconds
     with contextlib.suppress(OSError):  # a full disk must not keep anybody from cancelling
         _folder(store, job).joinpath(CANCEL_MARK).touch()
     if wait:

@@ -73,7 +73,7 @@ class TrainPage:
         )
 
     def cancel(self, job: str) -> None:
-        """Ask a job to stop and say what became of it; a worker may take a minute to leave."""
+        """Ask a job to stop and say what became of it, without waiting for it."""
         inform(train_view.cancelled(jobs.cancel_job(self.context.store, job, wait=False)))
 
     def _hint(self) -> str:

@@ -147,4 +147,8 @@ def check_memory(config: TrainConfig, network: MaskRcnnConfig, device: torch.dev
     weights, kept = kept_bytes(lambda: MaskRcnn(network), lambda net, x: net.backbone(x), PROBE)
     half = 1 if config.autocast == "off" else 2
     needed = COPIES * weights + config.batch * kept * (config.crop / PROBE) ** 2 / half
-    refuse_beyond(needed, device_bytes(device), f"{config.batch} crops of {config.crop} pixels")
+    refuse_beyond(
+        needed,
+        device_bytes(device, config.gpu_share),
+        f"{config.batch} crops of {config.crop} pixels",
+    )
