@@ -7,6 +7,7 @@ goes on in the same folder. Any process on the project may call these functions.
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
 import logging
 import os
@@ -165,6 +166,31 @@ def read_log(store: Store, job: Job | str, tail: int = 200) -> list[dict[str, An
             if isinstance(entry, dict):
                 entries.append(entry)
     return entries
+
+
+def read_curves(store: Store, job: Job | str, most: int = 300) -> list[dict[str, float]]:
+    """The figures of a training's ``log.csv`` from its first step on, at most so many rows.
+
+    Rows with a validation IoU are never left out. Keys are the columns that hold a number.
+    """
+    file = job_folder(store, job) / "log.csv"
+    try:
+        with file.open(newline="", encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+    except FileNotFoundError:
+        return []
+    every = max(1, -(-len(rows) // most))
+    kept = (row for k, row in enumerate(rows) if k % every == 0 or row.get("val_iou"))
+    return [_numbers(row) for row in kept]
+
+
+def _numbers(row: Mapping[str, str | None]) -> dict[str, float]:
+    """The cells that are numbers; a row that is being written may lack some."""
+    found = {}
+    for name, cell in row.items():
+        with contextlib.suppress(TypeError, ValueError):
+            found[name] = float(cell or "")
+    return found
 
 
 def running(store: Store, kind: JobKind) -> list[Job]:

@@ -68,7 +68,7 @@ class Retrainer:
             return None
 
     def _refusal(self) -> str:
-        """Why the last start failed; it would fail again until somebody labels more. "" = it may."""
+        """Why the last start failed; it would again until somebody labels. "" = it may start."""
         if self._refused is None or self._refused[0] != labels.count(self._store):
             return ""
         return self._refused[1]

@@ -324,6 +324,8 @@ def _check_method(config: TrainConfig) -> None:
         raise _bad("encoding", "Mask R-CNN tells animals apart without a band", "use classes")
     if config.instances:
         raise _bad("instances", "Mask R-CNN tells animals apart without this head", "use false")
+    if config.start != "scratch":
+        raise _bad("start", "Mask R-CNN starts from published weights", "use scratch")
     if config.compat != "paper":
         raise _bad("compat", "the published losses are U2PL's, not Mask R-CNN's", "use paper")
     if not config.backbone.startswith("swin_"):

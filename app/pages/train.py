@@ -14,11 +14,12 @@ from app.pages.action_html import ActionHTML, clicked
 from app.pages.told import inform, told
 from app.pages.words import empty, plural
 from app.workflow import training
+from data_io.store import Store
 from data_io.types import Job
 from model.config import PRESETS
 
 POLL_SECONDS = 2.0
-TAIL = 400
+TAIL = 20
 HISTORY = 30
 METHODS = (
     ("U2PL", "u2pl"),
@@ -94,9 +95,15 @@ class TrainPage:
             return empty("No job is running.", "Choose the minutes and start a training.")
         store = self.context.store
         return "".join(
-            train_view.progress(job, jobs.read_log(store, job, TAIL), job.id in stopping)
+            train_view.progress(
+                job, jobs.read_log(store, job, TAIL), job.id in stopping, _curves(store, job)
+            )
             for job in shown
         )
+
+
+def _curves(store: Store, job: Job) -> list[dict[str, float]]:
+    return jobs.read_curves(store, job) if job.kind == "train" else []
 
 
 def build(context: Context) -> TrainPage:

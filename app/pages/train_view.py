@@ -36,10 +36,16 @@ PLOT = (960, 170)
 PAD = 26
 
 
-def progress(job: Job, log: Log, stopping: bool = False) -> str:
-    """Progress bar, figures and curves of one job, newest log line last."""
+def progress(job: Job, log: Log, stopping: bool = False, curves: Log = ()) -> str:
+    """Progress bar, figures and curves of one job.
+
+    Args:
+        log: the last lines of its log, newest last.
+        stopping: somebody asked it to end.
+        curves: lines with what is drawn, from the first step on; none = those of the log.
+    """
     entry: dict[str, Any] = dict(job.progress)
-    for line in log:
+    for line in (*curves, *log):
         entry.update({name: value for name, value in line.items() if value is not None})
     step, steps = _number(entry.get("step")), _number(entry.get("steps"))
     share = step / steps if step is not None and steps else 0.0
@@ -56,7 +62,7 @@ def progress(job: Job, log: Log, stopping: bool = False) -> str:
         f' aria-valuemax="100" aria-valuenow="{share * 100:.0f}">'
         f'<div style="width:{share * 100:.1f}%"></div></div>'
     )
-    return head + bar + _figures(job, entry, step, steps) + _curves(log) + _problem(job)
+    return head + bar + _figures(job, entry, step, steps) + _curves(curves or log) + _problem(job)
 
 
 def is_fresh(jobs: Sequence[Job]) -> bool:

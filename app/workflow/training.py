@@ -28,8 +28,8 @@ from model.config import train_config
 
 STOPPED = 3  # exit code of a trainer that wrote a checkpoint and left
 LOCK = ".training"
-# For the step under way and a checkpoint. A trainer that needs longer is killed and goes on from its
-# last checkpoint, so that nobody waits for a slow one. Less than `jobs.GRACE_SECONDS`.
+# For the step under way and a checkpoint. A trainer that needs longer is killed and goes on from
+# its last checkpoint, so that nobody waits for a slow one. Less than `jobs.GRACE_SECONDS`.
 _STOP_SECONDS = 1.0
 _FILES = ("weights.safetensors", "version.json")
 
@@ -196,7 +196,7 @@ def _overrides(store: Store, options: TrainOptions) -> dict[str, Any]:
         "seed": options.seed,
         "device": options.device or defaults.device,
         "threads": options.threads or defaults.training_threads,
-        "start": warm_start.start_of(store),
+        "start": warm_start.start_of(store, options.method or defaults.method),
         "gpu_share": defaults.gpu_share,
     }
     if values["device"] not in settings.DEVICES:
