@@ -31,7 +31,7 @@ class Retrainer:
 
     def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
         self._store, self._clock = store, clock
-        self._since: Labels | None = None  # labels that were there before anybody worked here
+        self._since = labels.count(store)  # what was there before anybody worked here
         self._refused: tuple[Labels, str] | None = None  # what could not start, and why
         self._last = clock()
         self._saved, self._end = threading.Event(), threading.Event()
@@ -45,8 +45,6 @@ class Retrainer:
 
     def outlook(self) -> retraining.Outlook:
         """What automatic trainings wait for."""
-        if self._since is None:
-            self._since = labels.count(self._store)
         idle = (self._clock() - self._last) / 60
         return retraining.outlook(self._store, self._since, idle)
 
@@ -75,7 +73,6 @@ class Retrainer:
 
     def start(self) -> None:
         """Look again and again, in a thread, until `stop`."""
-        self._since = labels.count(self._store)
         self._thread = threading.Thread(target=self._run, daemon=True, name="retrainer")
         self._thread.start()
 

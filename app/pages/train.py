@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,10 +10,10 @@ import gradio as gr
 
 from app import jobs, settings
 from app.context import Context
-from app.pages import train_view
+from app.pages import automatic, compare_view, train_view
 from app.pages.action_html import ActionHTML, clicked
 from app.pages.told import inform, told
-from app.pages.words import empty, plural
+from app.pages.words import empty, plural, text
 from app.workflow import training
 from data_io.store import Store
 from data_io.types import Job
@@ -42,6 +43,8 @@ class TrainPage:
     progress: ActionHTML
     versions: ActionHTML
     history: ActionHTML
+    comparison: gr.HTML
+    automatic: automatic.Automatic
     timer: gr.Timer
 
     @property
@@ -53,14 +56,16 @@ class TrainPage:
             self.progress,
             self.versions,
             self.history,
+            self.comparison,
             self.timer,
         ]
 
-    def refresh(self) -> tuple[Any, ...]:
-        """Everything on the page, and whether to keep polling."""
+    def refresh(self, compared: Sequence[str] = ()) -> tuple[Any, ...]:
+        """Everything on the page, and whether to keep polling; `compared` are ids of versions."""
         store = self.context.store
         jobs.recover(store)  # a killed worker shows as interrupted, not as running for ever
         rows = store.jobs()
+        versions = store.versions()
         active = [job for job in rows if job.state in jobs.ACTIVE]
         training_now = any(job.kind == "train" for job in active)
         stopping = {job.id for job in active if jobs.is_stopping(store, job)}
@@ -68,8 +73,9 @@ class TrainPage:
             self._hint(),
             gr.Button(interactive=not training_now),
             self._progress(rows, active, stopping),
-            train_view.versions_table(store.versions(), rows),
+            train_view.versions_table(versions, rows, compared),
             train_view.jobs_table(rows[:HISTORY], stopping),
+            compare_view.comparison([one for one in versions if one.id in compared], rows),
             gr.Timer(active=bool(active) or train_view.is_fresh(rows)),
         )
 
@@ -87,6 +93,7 @@ class TrainPage:
         return (
             f'<p class="hm-hint">{plural(verified, "image")} with a verified area,'
             f" {plural(rest, 'image')} without: the model learns from both.</p>"
+            f'<p class="hm-hint">{text(self.context.retrainer.sentence())}</p>'
         )
 
     def _progress(self, rows: list[Job], active: list[Job], stopping: set[str]) -> str:
@@ -128,14 +135,18 @@ def build(context: Context) -> TrainPage:
                     list(settings.DEVICES), value=defaults.device, label="Device"
                 )
             start = gr.Button("Start training", variant="primary", elem_id="start-training")
+            alone = automatic.build(context.store.project)
         with gr.Column(scale=1, min_width=480):
             progress = ActionHTML(elem_id="hm-progress")
             gr.HTML("<h2>Model versions</h2>", js_on_load=None)
             versions = ActionHTML(elem_id="hm-versions")
+            comparison = gr.HTML(elem_id="hm-comparison", js_on_load=None)
             gr.HTML("<h2>Jobs</h2>", js_on_load=None)
             history = ActionHTML(elem_id="hm-jobs")
     timer = gr.Timer(POLL_SECONDS, active=False)
-    return TrainPage(context, form, start, hint, progress, versions, history, timer)
+    return TrainPage(
+        context, form, start, hint, progress, versions, history, comparison, alone, timer
+    )
 
 
 def wire(page: TrainPage, demo: gr.Blocks, tab: gr.Tab) -> None:
@@ -143,8 +154,12 @@ def wire(page: TrainPage, demo: gr.Blocks, tab: gr.Tab) -> None:
     store = page.context.store
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
+    compared = gr.State(())
+
     @told
-    def begin(method: str, minutes: float, seed: float, preset: str, device: str) -> Any:
+    def begin(
+        shown: Sequence[str], method: str, minutes: float, seed: float, preset: str, device: str
+    ) -> Any:
         options = training.TrainOptions(
             method=method,
             preset=preset,
@@ -154,10 +169,10 @@ def wire(page: TrainPage, demo: gr.Blocks, tab: gr.Tab) -> None:
         )
         training.start_training(store, options)
         inform("The training job has started; it goes on when you close the page.")
-        return page.refresh()
+        return page.refresh(shown)
 
     @told
-    def act(event: gr.EventData) -> Any:
+    def act(shown: Sequence[str], event: gr.EventData) -> Any:
         action, key = clicked(event)
         if action == "cancel":
             page.cancel(key)
@@ -167,13 +182,24 @@ def wire(page: TrainPage, demo: gr.Blocks, tab: gr.Tab) -> None:
         elif action == "promote":
             training.promote(store, key)
             inform("This version is in use now; proposals are computed again.")
-        return page.refresh()
+        elif action == "compare":
+            shown = compare_view.toggled(shown, key)
+        return (*page.refresh(shown), tuple(shown))
+
+    @told
+    def store_automatic(shown: Sequence[str], *values: Any) -> Any:
+        automatic.change(store.project, *values)
+        inform("The settings are stored.")
+        return page.refresh(shown)
 
     poll = told(page.refresh)
     names = ("method", "minutes", "seed", "preset", "device")
-    page.start.click(begin, [page.form[name] for name in names], page.outputs, **quiet)
+    form = [compared, *(page.form[name] for name in names)]
+    page.start.click(begin, form, page.outputs, **quiet)
+    alone = page.automatic
+    alone.store.click(store_automatic, [compared, *alone.inputs], page.outputs, **quiet)
     for table in (page.progress, page.versions, page.history):
-        table.act(act, None, page.outputs, **quiet)
-    page.timer.tick(poll, None, page.outputs, trigger_mode="once", **quiet)
-    tab.select(poll, None, page.outputs, **quiet)
-    demo.load(poll, None, page.outputs, **quiet)
+        table.act(act, compared, [*page.outputs, compared], **quiet)
+    page.timer.tick(poll, compared, page.outputs, trigger_mode="once", **quiet)
+    tab.select(poll, compared, page.outputs, **quiet)
+    demo.load(poll, compared, page.outputs, **quiet)

@@ -204,15 +204,21 @@ def _outcome(job: Job) -> str:
 def _plan(job: Job) -> str:
     train = job.config.get("train")
     source = train if isinstance(train, Mapping) else job.config
-    parts = [str(source[key]) for key in ("method", "preset") if source.get(key)]
+    parts = [str(job.config["reason"])] if job.config.get("reason") else []
+    parts += [str(source[key]) for key in ("method", "preset") if source.get(key)]
     minutes = source.get("minutes")
     if minutes:
         parts.append(f"{minutes:g} min" if isinstance(minutes, int | float) else str(minutes))
     return ", ".join(parts)
 
 
-def versions_table(versions: Sequence[ModelVersion], jobs: Sequence[Job] = ()) -> str:
-    """All versions, newest first: figures, which phase was kept and why, promote or roll back."""
+def versions_table(
+    versions: Sequence[ModelVersion], jobs: Sequence[Job] = (), compared: Collection[str] = ()
+) -> str:
+    """All versions, newest first: figures, which phase was kept and why, promote or roll back.
+
+    `compared` are the ids of those that are shown side by side.
+    """
     if not versions:
         return empty(
             "No model version yet.",
@@ -232,11 +238,17 @@ def versions_table(versions: Sequence[ModelVersion], jobs: Sequence[Job] = ()) -
                 percent(_number(version.metrics.get("miou"))),
                 text(_judged_on(version)),
                 text(told.get(version.job) or kept(version)),
-                "" if promoted else button("promote", version.id, caption),
+                _compare(version.id in compared, version.id)
+                + ("" if promoted else button("promote", version.id, caption)),
             )
         )
     heads = ("Version", "State", "Made", "IoU", "mIoU", "Judged on", "Which phase was kept", "")
     return table(heads, rows, "model versions")
+
+
+def _compare(chosen: bool, version: str) -> str:
+    caption = "Compared ✓" if chosen else "Compare"
+    return button("compare", version, caption, title="show beside other versions below")
 
 
 def kept(version: ModelVersion) -> str:

@@ -47,7 +47,6 @@ def accept(store, number):
 
 def test_it_trains_when_nobody_has_worked_for_a_while(store, clock, reasons):
     watch = Retrainer(store, lambda: clock[0])
-    watch.outlook()
     accept(store, 0)
     watch.acted(saved=True)
     clock[0] = 14 * 60
@@ -74,7 +73,6 @@ def test_what_cannot_start_is_told_and_not_tried_again_without_new_labels(
     monkeypatch.setattr(training, "start_training", refuse)
     settings.change(store.project, retrain_images=1)
     watch = Retrainer(store, lambda: clock[0])
-    watch.outlook()
     accept(store, 0)
     for _ in range(3):
         assert watch.look() is None
