@@ -141,6 +141,7 @@ def serve(project: Path) -> tuple[subprocess.Popen[bytes], int]:
             return server, port
         except OSError:
             time.sleep(0.2)
+    server.kill()
     raise SystemExit("the server did not start")
 
 
