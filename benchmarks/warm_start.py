@@ -32,7 +32,7 @@ from benchmarks.semi_supervised import score, train
 from benchmarks.study import conduct
 
 RESULTS = ROOT / "benchmarks/results/warm_start.jsonl"
-SETS = {"drone": "cattle_drone_yak", "barn": "cattle_barn_topdown"}
+SETS = {"drone": "cattle_drone_yak", "pasture": "cattle_pasture_holstein"}
 STARTS = ("scratch", "warm")
 DRAWS = 10_000  # of the bootstrap over seeds
 
@@ -156,7 +156,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
     parser.add_argument("--data", type=Path, default=Path(), help="folder of the image sets")
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
-    parser.add_argument("--labels", nargs="+", type=int, default=[4, 8, 16], help="each round's")
+    parser.add_argument("--labels", nargs="+", type=int, default=[3, 6, 9], help="each round's")
     parser.add_argument("--seeds", nargs="+", type=int, default=list(range(10, 20)))
     parser.add_argument("--minutes", type=float, default=3.0, help="of one core, a training")
     parser.add_argument("--method", default="u2pl")

@@ -274,6 +274,21 @@ def test_logs_are_read_from_the_end_and_broken_lines_left_out(store):
     assert jobs.read_log(store, job.id, 0) == []
 
 
+def test_curves_are_thinned_but_keep_the_first_step_and_every_validation(store):
+    job = store.create_job("train", {})
+    assert jobs.read_curves(store, job) == []
+    folder = jobs.job_folder(store, job)
+    folder.mkdir(parents=True)
+    rows = [f"{k},semi,0.5,{'0.75' if k == 7 else ''}" for k in range(1, 101)]
+    text = "\n".join(["step,phase,loss,val_iou", *rows, "101,se"])
+    folder.joinpath("log.csv").write_text(text)
+    found = jobs.read_curves(store, job, most=11)
+    assert [row["step"] for row in found] == [1, 7, *range(11, 102, 10)]
+    assert found[0] == {"step": 1.0, "loss": 0.5}
+    assert found[1]["val_iou"] == 0.75
+    assert found[-1] == {"step": 101.0}
+
+
 @pytest.fixture
 def herd(store, tmp_path):
     """Two labeled 96 x 96 photos with a bright animal on dark ground, and an unlabeled one."""
