@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.queue import Queue
+from app.retrainer import Retrainer
 from app.security import PathGuard
 from data_io.artifacts import Artifacts
 from data_io.store import Store
@@ -19,11 +20,12 @@ class Context:
     guard: PathGuard
     artifacts: Artifacts
     queue: Queue
+    retrainer: Retrainer
 
     @classmethod
     def of(cls, store: Store, guard: PathGuard) -> Context:
         """The context of an open store."""
-        return cls(store, guard, Artifacts(store.project), Queue(store))
+        return cls(store, guard, Artifacts(store.project), Queue(store), Retrainer(store))
 
     @property
     def exports(self) -> Path:

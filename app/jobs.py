@@ -7,6 +7,7 @@ goes on in the same folder. Any process on the project may call these functions.
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
 import logging
 import os
@@ -29,6 +30,9 @@ ACTIVE = ("queued", "running")
 RESUMABLE = ("failed", "cancelled", "interrupted")
 GONE = "the process ended without saying why; resume the job to go on from its last checkpoint"
 CANCEL_MARK = "cancel"
+# How long a worker may take to leave. What trains or proposes loses little when it is killed: all
+# it wrote is whole, and it goes on from there. An import should finish the file it is reading.
+GRACE_SECONDS: Mapping[str, float] = {"train": 1.5, "propose": 1.5, "import": 60.0}
 _LOG_BYTES = 512 * 1024
 _children: list[subprocess.Popen[bytes]] = []
 
@@ -73,7 +77,7 @@ def resume_job(store: Store, job_id: str) -> Job:
         return _launch(store, job)
 
 
-def cancel_job(store: Store, job_id: str, wait: bool = True, seconds: float = 60.0) -> Job:
+def cancel_job(store: Store, job_id: str, wait: bool = True, seconds: float | None = None) -> Job:
     """Ask the worker and its children to stop; after `seconds` they are killed.
 
     The last good state (checkpoint, proposals already written) stays and the job is resumable.
@@ -82,7 +86,7 @@ def cancel_job(store: Store, job_id: str, wait: bool = True, seconds: float = 60
         store: the project.
         job_id: the job.
         wait: stay until they are gone; False returns at once and a thread sees to the rest.
-        seconds: how long they may take.
+        seconds: how long they may take; None = `GRACE_SECONDS` of the job's kind.
 
     Returns:
         The job as it is now: still active when not waited for, ``done`` when it was faster.
@@ -94,6 +98,7 @@ def cancel_job(store: Store, job_id: str, wait: bool = True, seconds: float = 60
         job = store.job(job_id)
     if job.state not in ACTIVE:
         raise DataError(job_id, f"the job is already {job.state}", "cancel only running jobs")
+    seconds = GRACE_SECONDS[job.kind] if seconds is None else seconds
     with contextlib.suppress(OSError):  # a full disk must not keep anybody from cancelling
         _folder(store, job).joinpath(CANCEL_MARK).touch()
     if wait:
@@ -161,6 +166,31 @@ def read_log(store: Store, job: Job | str, tail: int = 200) -> list[dict[str, An
             if isinstance(entry, dict):
                 entries.append(entry)
     return entries
+
+
+def read_curves(store: Store, job: Job | str, most: int = 300) -> list[dict[str, float]]:
+    """The figures of a training's ``log.csv`` from its first step on, at most so many rows.
+
+    Rows with a validation IoU are never left out. Keys are the columns that hold a number.
+    """
+    file = job_folder(store, job) / "log.csv"
+    try:
+        with file.open(newline="", encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+    except FileNotFoundError:
+        return []
+    every = max(1, -(-len(rows) // most))
+    kept = (row for k, row in enumerate(rows) if k % every == 0 or row.get("val_iou"))
+    return [_numbers(row) for row in kept]
+
+
+def _numbers(row: Mapping[str, str | None]) -> dict[str, float]:
+    """The cells that are numbers; a row that is being written may lack some."""
+    found = {}
+    for name, cell in row.items():
+        with contextlib.suppress(TypeError, ValueError):
+            found[name] = float(cell or "")
+    return found
 
 
 def running(store: Store, kind: JobKind) -> list[Job]:

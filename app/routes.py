@@ -9,9 +9,10 @@ from __future__ import annotations
 import errno
 import logging
 import re
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, FastAPI, Header, HTTPException, Request
+from fastapi import APIRouter, Body, Depends, FastAPI, Header, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
@@ -38,8 +39,18 @@ def add_routes(app: FastAPI, context: Context) -> None:
     """Put the routes of the contract and the error answers on `app`."""
     own = (_documents(context), picture_routes(context), _lists(context), gallery_routes(context))
     for routes in (*own, assist_routes(context, AUTHOR)):
-        app.include_router(routes, prefix="/api")
+        app.include_router(routes, prefix="/api", dependencies=[Depends(_noticed(context))])
     add_errors(app)
+
+
+def _noticed(context: Context) -> Callable[[Request], Awaitable[None]]:
+    """Notes that somebody works; a look at the jobs is none."""
+
+    async def noticed(request: Request) -> None:  # in the event loop: it never waits
+        if not request.url.path.startswith("/api/jobs"):
+            context.retrainer.acted(saved=request.method != "GET")
+
+    return noticed
 
 
 def _documents(context: Context) -> APIRouter:

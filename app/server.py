@@ -71,6 +71,7 @@ def build_app(store: Store, options: ServerOptions | None = None) -> FastAPI:
     def health() -> JSONResponse:
         return JSONResponse({"ok": True})
 
+    app.state.retrainer = context.retrainer  # runs where somebody serves, see `serve`
     add_routes(app, context)
     app.mount("/herdmark-static", StaticFiles(directory=STATIC), name="herdmark-static")
     app = ui.mount(app, context)  # last: it takes every remaining path
@@ -112,6 +113,7 @@ def serve(
         recover(store)
         retention.tidy(store)
         app = build_app(store, options)
+        app.state.retrainer.start()
         ready(address(options, listener))
         config = uvicorn.Config(
             app,
@@ -120,8 +122,14 @@ def serve(
             server_header=False,
             proxy_headers=False,  # a forged header must not change who a request seems to be from
         )
-        with Inference(project) if settings.load(project).instant else contextlib.nullcontext():
-            uvicorn.Server(config).run(sockets=[listener])
+        learning = (
+            Inference(project) if settings.load(project).instant else contextlib.nullcontext()
+        )
+        try:
+            with learning:
+                uvicorn.Server(config).run(sockets=[listener])
+        finally:
+            app.state.retrainer.stop()
 
 
 def address(options: ServerOptions, listener: socket.socket) -> str:

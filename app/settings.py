@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from data_io.atomic import write_atomic
 from data_io.errors import DataError
-from model.config import METHODS, PRESETS
+from model.config import METHODS, PRESETS, STARTS
 
 FILE = "settings.json"
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -27,6 +28,14 @@ class Settings:
         minutes: time budget of a training job when none is asked for, in (0, 1440].
         nice: niceness of background jobs, 0..19, so that the page stays quick.
         instant: whether a light model learns at every save until a trained version is in use.
+        retrain_images: newly accepted images after which a training starts by itself, 0 = off.
+        retrain_regions: newly answered regions after which one starts, 0 = off.
+        retrain_idle: minutes without a click or save until new labels are trained on, 0 = off.
+        retrain_start: weights a training begins with: ``scratch`` takes the published encoder,
+            ``warm`` the version in use.
+        scratch_every: of the trainings that may start warm, each so-manieth starts from scratch.
+        spare_cores: cores that a training leaves to the page where it may have more than those.
+        gpu_share: share of a CUDA device's memory that a training may take, in (0, 1].
         worse: IoU by which a new version may be worse on validation images and still be promoted.
         level: probability, in [0.5, 0.999], of the interval of the difference of two versions; its
             lower end must not lie below -worse.
@@ -39,6 +48,13 @@ class Settings:
     preset: str = "cpu"
     minutes: float = 5.0
     nice: int = 10
+    retrain_images: int = 10
+    retrain_regions: int = 50
+    retrain_idle: float = 15.0
+    retrain_start: str = "scratch"
+    scratch_every: int = 4
+    spare_cores: int = 0
+    gpu_share: float = 0.8
     worse: float = 0.02
     instant: bool = True
     level: float = 0.9
@@ -63,11 +79,24 @@ class Settings:
             "validation",
             "must be a whole number from 0 to 1000",
         )
+        for name in ("retrain_images", "retrain_regions"):
+            _check(_whole(getattr(self, name), 0, 10**6), name, "must be a whole number, 0 = off")
+        _check(_real(self.retrain_idle, 0, 1440), "retrain_idle", "must be in [0, 1440] minutes")
+        _check(self.retrain_start in STARTS, "retrain_start", f"must be {' or '.join(STARTS)}")
+        _check(_whole(self.scratch_every, 1, 1000), "scratch_every", "must be from 1 to 1000")
+        _check(_whole(self.spare_cores, 0, 1024), "spare_cores", "must be from 0 to 1024")
+        good = _real(self.gpu_share, 0, 1) and self.gpu_share > 0
+        _check(good, "gpu_share", "must be in (0, 1]")
 
     @property
     def thread_count(self) -> int:
         """CPU threads to use, at least 1."""
         return self.threads or os.cpu_count() or 1
+
+    @property
+    def training_threads(self) -> int:
+        """CPU threads of a training, at least 1: without the cores that the page keeps."""
+        return self.threads or max(1, self.thread_count - self.spare_cores)
 
 
 def load(project: Path) -> Settings:
@@ -95,6 +124,20 @@ def load(project: Path) -> Settings:
             field=unknown[0],
         )
     return Settings(**values)
+
+
+def change(project: Path, **values: Any) -> Settings:
+    """Replace some of the project's settings, for every later job and page.
+
+    Raises:
+        DataError: a value does not fit, or the file that is there does not; it stays as it is.
+        StoreError: the file cannot be written; it stays as it is.
+    """
+    changed = replace(load(project), **values)
+    usual = Settings()
+    own = {name: value for name, value in vars(changed).items() if value != getattr(usual, name)}
+    write_atomic(project / FILE, json.dumps(own, indent=1).encode())
+    return changed
 
 
 def _check(good: bool, field: str, why: str) -> None:

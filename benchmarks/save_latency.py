@@ -64,6 +64,13 @@ class Client:
         assert status == 200, told
         document["revision"] = json.loads(told)["revision"]
 
+    def accept_region(self, image: str, region: str, base: int) -> None:
+        """Accept a review region of the proposal on the screen."""
+        body = json.dumps({"action": "accept"}).encode()
+        url = f"/api/images/{image}/regions/{region}"
+        status, _, told = self._call("POST", url, body, **{"If-Match": f'"{base}"'})
+        assert status == 200, told
+
     def change(self, image: str) -> None:
         """What opening another image fetches."""
         self.document(image)
@@ -134,6 +141,7 @@ def serve(project: Path) -> tuple[subprocess.Popen[bytes], int]:
             return server, port
         except OSError:
             time.sleep(0.2)
+    server.kill()
     raise SystemExit("the server did not start")
 
 

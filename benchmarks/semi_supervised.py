@@ -113,13 +113,26 @@ def train_and_score(data: Path, run: Run) -> dict[str, Any]:
     }
 
 
-def train(drawn: Material, settings: dict[str, Any], job: Path) -> dict[str, Any]:
-    """Train in a process of its own; ``version/`` is then in the folder `job`. The job's result."""
+def train(
+    drawn: Material,
+    settings: dict[str, Any],
+    job: Path,
+    parent: Path | None = None,
+    snapshots: Path | None = None,
+) -> dict[str, Any]:
+    """Train in a process of its own; ``version/`` is then in the folder `job`. The job's result.
+
+    Args:
+        parent: folder of the version that came before.
+        snapshots: folder of the snapshots, with that of the parent; None = one below `job`.
+    """
     from data_io.snapshot import write_content
 
     images = (*drawn.labeled, *drawn.unlabeled)
-    snapshot = write_content(drawn.categories, images, job / "snapshots")
-    spec = {"snapshot": str(snapshot.folder), "version": "v", "parent": None, "train": settings}
+    snapshot = write_content(drawn.categories, images, snapshots or job / "snapshots")
+    before = None if parent is None else str(parent)
+    spec = {"snapshot": str(snapshot.folder), "version": "v", "parent": before, "train": settings}
+    job.mkdir(parents=True, exist_ok=True)
     (job / "config.json").write_text(json.dumps(spec))
     line = [sys.executable, "-m", "model.train", str(job)]
     if subprocess.run(line, check=False, cwd=ROOT).returncode:

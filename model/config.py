@@ -23,6 +23,8 @@ Encoding = Literal["classes", "contact_band"]
 Optimizer = Literal["adamw", "sgd"]
 Precision = Literal["off", "bf16", "fp16", "auto"]
 Compat = Literal["paper", "official"]
+Start = Literal["scratch", "warm"]
+STARTS: tuple[str, ...] = get_args(Start)
 ClockKind = Literal["wall", "processor"]
 NegativesFrom = Literal["unreliable", "reliable", "all"]
 IGNORE = 255  # label of pixels nobody vouches for: padding and unverified ground
@@ -75,6 +77,8 @@ class TrainConfig:
     threads: int = 0  # of torch on the CPU; 0 leaves torch's choice
     backbone: str = "tf_efficientnet_lite0"  # any timm name
     pretrained: bool = True  # start the encoder from published weights
+    start: Start = "scratch"  # warm: from the weights of the job's parent, see `warm_start`
+    gpu_share: float = 1.0  # of a CUDA device's memory that this process may take
     output_stride: int = 16  # stride asked of the encoder; families without dilation keep theirs
     encoder_statistics: bool = False  # the encoder's batch statistics move; wants large batches
     decoder: Decoder = "separable"  # kind of its 3x3 convolutions; the paper's are full
@@ -282,6 +286,8 @@ def _check(config: TrainConfig) -> None:
             f"crops of {config.crop} are larger than images scaled to {config.max_side}",
             "choose a smaller crop or a larger max_side",
         )
+    if not 0 < config.gpu_share <= 1:
+        raise _bad("gpu_share", f"{config.gpu_share} is no share", "give a share in (0, 1]")
     if config.batch < 2:
         raise _bad("batch", "batch statistics need two crops", "give 2 or more")
     if not config.prefetch or not config.workers:
@@ -297,6 +303,7 @@ def _check_choices(config: TrainConfig) -> None:
         "norm": Norm,
         "encoding": Encoding,
         "optimizer": Optimizer,
+        "start": Start,
         "autocast": Precision,
         "clock": ClockKind,
         "compat": Compat,
@@ -317,6 +324,8 @@ def _check_method(config: TrainConfig) -> None:
         raise _bad("encoding", "Mask R-CNN tells animals apart without a band", "use classes")
     if config.instances:
         raise _bad("instances", "Mask R-CNN tells animals apart without this head", "use false")
+    if config.start != "scratch":
+        raise _bad("start", "Mask R-CNN starts from published weights", "use scratch")
     if config.compat != "paper":
         raise _bad("compat", "the published losses are U2PL's, not Mask R-CNN's", "use paper")
     if not config.backbone.startswith("swin_"):

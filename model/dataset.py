@@ -35,6 +35,7 @@ from model.augment import (
     weak_numbers,
     weak_view,
 )
+from model.balance import Balanced
 from model.config import IGNORE, Encoding, TrainConfig
 from model.distributed import own
 from model.instance_losses import AnimalLabels
@@ -205,6 +206,9 @@ class Crops:
 
     Of processes that train together each one gets its share of the batch.
 
+    Args:
+        new: ids of labeled images that get a share of their own, see `balance`.
+
     Attributes:
         left_out: why each unlabeled image that could not be read is passed over; one entry an
             image, for the log, which may take them out.
@@ -216,6 +220,7 @@ class Crops:
         config: TrainConfig,
         mean: tuple[float, ...],
         std: tuple[float, ...],
+        new: frozenset[str] = frozenset(),
     ) -> None:
         self.images, self.config = images, config
         self.mean, self.std = mean, std
@@ -226,7 +231,9 @@ class Crops:
         self._lock = Lock()
         found = {record.id: _animal_boxes(record) for record in images.labeled}
         self.animals = {name: boxes for name, boxes in found.items() if boxes}
-        self.with_animals = tuple(r for r in images.labeled if r.id in self.animals)
+        self.turns = Balanced.of(images.labeled, new)
+        showing = [r for r in images.labeled if r.id in self.animals]
+        self.turns_with_animals = Balanced.of(showing, new)
         self.animal_size = self._usual_size(found)
         groups = {record.group for record in images.labeled}
         self.near = tuple(r for r in images.unlabeled if r.group in groups)
@@ -260,11 +267,12 @@ class Crops:
     def labeled_place(self, step: int, k: int) -> tuple[SnapshotImage, Window, np.random.Generator]:
         """Which image the k-th labeled crop of a step shows, where, and the numbers after that."""
         rng = np.random.default_rng((self.config.seed, LABELED, step, k))
+        number = step * self.config.batch + k
         if rng.random() < self.config.animal_share:
-            record = self._turn(self.with_animals, LABELED, step, k, self.config.batch)
+            record = self._turn(*self.turns_with_animals.turn(number), LABELED)
             area = _pick_box(self.animals[record.id], rng)
         else:
-            record = self._turn(self.images.labeled, LABELED, step, k, self.config.batch)
+            record = self._turn(*self.turns.turn(number), LABELED)
             area = _verified_box(record)
         return record, self._window(record, area, rng), rng
 
@@ -320,7 +328,7 @@ class Crops:
             pool, others = (others, pool) if far else (pool, others)
         for images in (pool, others):
             for skip in range(len(images)):
-                yield self._turn(images, UNLABELED, number, 0, 1, skip)
+                yield self._turn(images, number, UNLABELED, skip)
 
     def _leave_out(self, record: SnapshotImage, error: DataError) -> None:
         with self._lock:  # two threads may miss the same picture at once
@@ -329,19 +337,13 @@ class Crops:
                 self.left_out.append(error)
 
     def _turn(
-        self,
-        pool: Sequence[SnapshotImage],
-        stream: int,
-        step: int,
-        k: int,
-        batch: int,
-        skip: int = 0,
+        self, pool: Sequence[SnapshotImage], number: int, stream: int, skip: int = 0
     ) -> SnapshotImage:
         """Every image once before any image twice, in an order shuffled anew each time round.
 
         `skip` images further on in the same round, which goes on at its start.
         """
-        turn, place = divmod(step * batch + k, len(pool))
+        turn, place = divmod(number, len(pool))
         order = np.random.default_rng((self.config.seed, 2 + stream, turn)).permutation(len(pool))
         return pool[int(order[(place + skip) % len(pool)])]
 

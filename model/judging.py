@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from data_io.snapshot import SnapshotImage
-from model import agreement, distributed, validation
+from model import agreement, distributed, glances, validation
 from model.agreement import Agreement
 from model.dataset import Crops
 from model.network import SegmentationNetwork
@@ -24,6 +24,7 @@ class Judging:
 
     Attributes:
         judged: images that each phase is measured on.
+        looked: validation images that a running phase is looked at with.
         compared: unlabeled images on which two phases are compared, where nothing else can.
     """
 
@@ -35,6 +36,7 @@ class Judging:
             if images.validation
             else validation.spread(images.labeled, JUDGED_WITHOUT_VALIDATION)
         )
+        self.looked = validation.spread(images.validation, glances.LOOKED)
         self.compared: list[SnapshotImage] = []
         if not images.validation and phases > 1:
             self.compared = validation.spread(images.unlabeled, agreement.COMPARED)
@@ -49,8 +51,10 @@ class Judging:
         """What comparing two phases costs, in measurements of one."""
         return 2 * len(self.compared) / max(len(self.judged), 1)
 
-    def measure(self, network: SegmentationNetwork, device: torch.device) -> dict[str, Any]:
-        """The leader's figures of a phase; other processes wait, and get none.
+    def measure(
+        self, network: SegmentationNetwork, images: Sequence[SnapshotImage], device: torch.device
+    ) -> dict[str, Any]:
+        """The leader's figures of a phase on images; other processes wait, and get none.
 
         Raises:
             Cancelled: in every process, when the leader was asked to stop meanwhile.
@@ -61,7 +65,7 @@ class Judging:
             crops = self.crops
             try:
                 found = validation.judge(
-                    network, self.judged, crops.frames, crops.mean, crops.std, self.stop
+                    network, images, crops.frames, crops.mean, crops.std, self.stop
                 )
             except Cancelled:
                 stopped = True

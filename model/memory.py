@@ -33,7 +33,7 @@ def check_memory(config: TrainConfig, network: NetworkConfig, device: torch.devi
     Raises:
         DataError: it needs more than the device has.
     """
-    there = device_bytes(device)
+    there = device_bytes(device, config.gpu_share)
     # Processes have a CUDA device each, but share the memory of a machine.
     processes = distributed.size() if device.type == "cuda" else 1
     needed = needed_bytes(config, network) / processes
@@ -96,10 +96,14 @@ def kept_bytes(
     return sum(p.nbytes for p in network.parameters()), sum(sizes.values())
 
 
-def device_bytes(device: torch.device) -> int | None:
-    """Memory of the device, or of the machine or container; None where nobody tells."""
+def device_bytes(device: torch.device, share: float = 1.0) -> int | None:
+    """Memory of the device, or of the machine or container; None where nobody tells.
+
+    Args:
+        share: of a CUDA device's memory that may be taken.
+    """
     if device.type == "cuda":
-        return int(torch.cuda.get_device_properties(device).total_memory)
+        return int(share * torch.cuda.get_device_properties(device).total_memory)
     try:
         whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):  # not on every platform

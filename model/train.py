@@ -9,8 +9,9 @@ Several processes share the crops of every batch with
 ``torchrun --nproc-per-node N -m model.train JOB_DIR`` (see `model.distributed`); batches mean the
 same as with one. torchrun has exit codes of its own.
 
-A version depends on its snapshot and settings alone: training always starts from the backbone's
-published weights, and `parent` is only recorded.
+A version depends on its snapshot and settings alone, and with ``start: warm`` on the version
+`parent`, whose weights it begins with; else the backbone's published weights are the beginning and
+`parent` is only recorded.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from torch import Tensor
 
 from data_io.atomic import recover_folder
 from data_io.errors import DataError, StoreError
-from model import distributed, loader, methods, schedule
+from data_io.snapshot import SnapshotImage
+from model import distributed, loader, methods, schedule, warm_start
 from model.checkpoint import save_version
 from model.config import MASK_RCNN
 from model.dataset import LabeledBatch, UnlabeledBatch
@@ -54,10 +56,23 @@ class Training(TrainingLoop):
         self.learner = create_learner(
             self.config, len(self.snapshot.categories), self.device, self.crops.animal_size
         )
+        told = self._take_over() if self.config.start == "warm" else ""
         distributed.join(self.learner.student, self.learner.teacher, seed=self.config.seed)
         self.optimization = Optimization(self.learner.student, self.config, self.device)
         self.first: dict[str, Tensor] | None = None
         self._begin()
+        if told and not self.progress.total_step:
+            self.log.say(told, **self._place())
+
+    def _take_over(self) -> str:
+        """Begin with the weights of the parent; a sentence for the log."""
+        parent = Path(self.spec["parent"]) if self.spec.get("parent") else None
+        categories = [category.id for category in self.snapshot.categories]
+        student, teacher = self.learner.student, self.learner.teacher
+        told = warm_start.take_over(student, parent, categories)
+        teacher.load_state_dict(student.state_dict())
+        share = self.crops.turns.share
+        return f"{told}; {share:.0%} of the labeled crops show new labels" if share else told
 
     # --- a phase ----------------------------------------------------------------------------------
 
@@ -111,10 +126,10 @@ class Training(TrainingLoop):
 
     # --- after a phase ----------------------------------------------------------------------------
 
-    def _measure(self) -> dict[str, Any]:
+    def _measure(self, images: Sequence[SnapshotImage]) -> dict[str, Any]:
         learner = self.learner
         network = learner.teacher if self.progress.phase else learner.student
-        return self.judging.measure(network, self.device)
+        return self.judging.measure(network, images, self.device)
 
     def _phase_judged(self) -> None:
         learner = self.learner

@@ -22,7 +22,7 @@ KEYS = (
 )
 COLUMNS = (
     *("step", "phase", "loss", "loss_supervised", "loss_unsupervised", "loss_contrastive"),
-    "loss_instances",
+    *("loss_instances", "val_iou"),  # on a few validation images, in some of the rows
     # seconds since the job began, interruptions left out; crops learned a second
     *("reliable", "lr_encoder", "lr_heads", "seconds", "images_per_second"),
 )

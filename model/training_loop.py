@@ -9,17 +9,18 @@ import shutil
 import statistics
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from data_io.atomic import recover_folder
-from data_io.snapshot import read_snapshot
-from model import distributed, schedule
+from data_io.snapshot import SnapshotImage, read_snapshot
+from model import distributed, schedule, warm_start
 from model.backbone import normalization
 from model.config import train_config
 from model.dataset import Crops, pools
+from model.glances import Glances
 from model.judging import Judging
 from model.methods import StepLosses
 from model.optimization import Optimization
@@ -55,7 +56,9 @@ class TrainingLoop(ABC):
         self.snapshot = read_snapshot(self.spec["snapshot"])
         self.images = pools(self.snapshot)
         mean, std = normalization(self.config.backbone)
-        self.crops = Crops(self.images, self.config, mean, std)
+        warm = self.config.start == "warm"
+        new = warm_start.new_images(self.spec, self.snapshot) if warm else frozenset()
+        self.crops = Crops(self.images, self.config, mean, std, new)
         self.names = schedule.phases(self.config, bool(self.images.unlabeled))
         self.judging = Judging(self.crops, len(self.names), stop.check)
 
@@ -91,8 +94,8 @@ class TrainingLoop(ABC):
         """The batches of the phase from here on, on the device."""
 
     @abstractmethod
-    def _measure(self) -> dict[str, Any]:
-        """Figures of what the phase made, see `validation.judge`."""
+    def _measure(self, images: Sequence[SnapshotImage]) -> dict[str, Any]:
+        """Figures of what the phase has made so far, see `validation.judge`."""
 
     @abstractmethod
     def _phase_message(self) -> str:
@@ -119,6 +122,7 @@ class TrainingLoop(ABC):
         """Steps until the phase has its length."""
         progress, pace = self.progress, self.pace
         saved = began = pace.now()
+        glances = Glances(began)
         self.log.say(self._phase_message(), **self._place())
         with closing(self._batches()) as batches:
             while not pace.phase_is_over():
@@ -128,13 +132,25 @@ class TrainingLoop(ABC):
                 if pace.count(ended - began):
                     length = progress.lengths[progress.phase]
                     self.log.say(f"{length} steps fit into the time of this phase", **self._place())
-                began = ended
-                self._report(losses)
+                self._report(losses, self._glance(glances))
+                began = pace.now()
                 self._say_left_out()
                 if self._pause(ended - saved >= self.config.checkpoint_seconds):
                     self._refit()
                     self.save()
                     saved = began = pace.now()
+
+    def _glance(self, glances: Glances) -> float | None:
+        """The IoU on a few validation images where it is time to look, else None.
+
+        Processes that train together would wait for the one that looks.
+        """
+        began = self.pace.now()
+        if not self.judging.looked or distributed.size() > 1 or not glances.due(began):
+            return None
+        found = self._measure(self.judging.looked).get("iou")
+        glances.took(began, self.pace.now())
+        return found
 
     def _pause(self, due: bool) -> bool:
         """Whether a checkpoint is due, as all processes see it.
@@ -169,7 +185,7 @@ class TrainingLoop(ABC):
         """Measure what the phase made, then set up the next one."""
         progress = self.progress
         began = self.pace.now()
-        metrics = self._measure()
+        metrics = self._measure(self.judging.judged)
         self.pace.clock.validation = self.pace.now() - began
         self._say_judged(metrics)
         progress.judged.append(metrics)
@@ -216,12 +232,13 @@ class TrainingLoop(ABC):
             "eta": self.pace.eta(),
         }
 
-    def _report(self, losses: StepLosses) -> None:
+    def _report(self, losses: StepLosses, val_iou: float | None) -> None:
         semi = self.names[self.progress.phase] == schedule.SEMI
         rates = [group["lr"] for group in self.optimization.optimizer.param_groups]
         crops = self.config.batch + (self.config.batch_unlabeled if semi else 0)
         self.log.step(
-            force=self.pace.phase_is_over(),
+            force=self.pace.phase_is_over() or val_iou is not None,
+            val_iou=val_iou,
             loss=float(losses.total.detach()),
             loss_supervised=losses.supervised,
             loss_unsupervised=losses.unsupervised if semi else None,

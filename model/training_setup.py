@@ -38,6 +38,8 @@ def choose_device(config: TrainConfig) -> torch.device:
         raise DataError("training settings", f"there is no device {name}", remedy, field="device")
     if config.threads:
         torch.set_num_threads(config.threads)
+    if name == "cuda" and config.gpu_share < 1:
+        torch.cuda.set_per_process_memory_fraction(config.gpu_share)
     return torch.device(name)
 
 

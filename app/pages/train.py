@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,17 +10,18 @@ import gradio as gr
 
 from app import jobs, settings, validation_set
 from app.context import Context
-from app.pages import train_view, validation_view
+from app.pages import automatic, compare_view, train_view, validation_view
 from app.pages.action_html import ActionHTML, clicked
 from app.pages.label import LabelPage
 from app.pages.told import inform, told
-from app.pages.words import empty, plural
+from app.pages.words import empty, plural, text
 from app.workflow import training
+from data_io.store import Store
 from data_io.types import Job
 from model.config import PRESETS
 
 POLL_SECONDS = 2.0
-TAIL = 400
+TAIL = 20
 HISTORY = 30
 METHODS = (
     ("U2PL", "u2pl"),
@@ -43,7 +45,9 @@ class TrainPage:
     versions: ActionHTML
     history: ActionHTML
     validation: ActionHTML
-    side_by_side: gr.HTML
+    image_scores: gr.HTML
+    comparison: gr.HTML
+    automatic: automatic.Automatic
     timer: gr.Timer
 
     @property
@@ -56,34 +60,36 @@ class TrainPage:
             self.versions,
             self.history,
             self.validation,
-            self.side_by_side,
+            self.image_scores,
+            self.comparison,
             self.timer,
         ]
 
-    def refresh(self) -> tuple[Any, ...]:
-        """Everything on the page, and whether to keep polling."""
+    def refresh(self, compared: Sequence[str] = ()) -> tuple[Any, ...]:
+        """Everything on the page, and whether to keep polling; `compared` are ids of versions."""
         store = self.context.store
         jobs.recover(store)  # a killed worker shows as interrupted, not as running for ever
         rows = store.jobs()
-        active = [job for job in rows if job.state in jobs.ACTIVE]
         versions = store.versions()
+        active = [job for job in rows if job.state in jobs.ACTIVE]
         training_now = any(job.kind == "train" for job in active)
         stopping = {job.id for job in active if jobs.is_stopping(store, job)}
         return (
             self._hint(),
             gr.Button(interactive=not training_now),
             self._progress(rows, active, stopping),
-            train_view.versions_table(versions, rows),
+            train_view.versions_table(versions, rows, compared),
             train_view.jobs_table(rows[:HISTORY], stopping),
             validation_view.request(
                 validation_set.standing(store), settings.load(store.project).validation
             ),
-            validation_view.side_by_side(versions, store.image_states()),
+            validation_view.image_scores(versions, store.image_states()),
+            compare_view.comparison([one for one in versions if one.id in compared], rows),
             gr.Timer(active=bool(active) or train_view.is_fresh(rows)),
         )
 
     def cancel(self, job: str) -> None:
-        """Ask a job to stop and say what became of it; a worker may take a minute to leave."""
+        """Ask a job to stop and say what became of it, without waiting for it."""
         inform(train_view.cancelled(jobs.cancel_job(self.context.store, job, wait=False)))
 
     def _hint(self) -> str:
@@ -96,6 +102,7 @@ class TrainPage:
         return (
             f'<p class="hm-hint">{plural(verified, "image")} with a verified area,'
             f" {plural(rest, 'image')} without: the model learns from both.</p>"
+            f'<p class="hm-hint">{text(self.context.retrainer.sentence())}</p>'
         )
 
     def _progress(self, rows: list[Job], active: list[Job], stopping: set[str]) -> str:
@@ -104,9 +111,15 @@ class TrainPage:
             return empty("No job is running.", "Choose the minutes and start a training.")
         store = self.context.store
         return "".join(
-            train_view.progress(job, jobs.read_log(store, job, TAIL), job.id in stopping)
+            train_view.progress(
+                job, jobs.read_log(store, job, TAIL), job.id in stopping, _curves(store, job)
+            )
             for job in shown
         )
+
+
+def _curves(store: Store, job: Job) -> list[dict[str, float]]:
+    return jobs.read_curves(store, job) if job.kind == "train" else []
 
 
 def build(context: Context) -> TrainPage:
@@ -131,18 +144,20 @@ def build(context: Context) -> TrainPage:
                     list(settings.DEVICES), value=defaults.device, label="Device"
                 )
             start = gr.Button("Start training", variant="primary", elem_id="start-training")
+            alone = automatic.build(context.store.project)
         with gr.Column(scale=1, min_width=480):
             progress = ActionHTML(elem_id="hm-progress")
             gr.HTML("<h2>Validation images</h2>", js_on_load=None)
             validation = ActionHTML(elem_id="hm-validation")
             gr.HTML("<h2>Model versions</h2>", js_on_load=None)
             versions = ActionHTML(elem_id="hm-versions")
-            side_by_side = gr.HTML(elem_id="hm-side-by-side", js_on_load=None)
+            comparison = gr.HTML(elem_id="hm-comparison", js_on_load=None)
+            image_scores = gr.HTML(elem_id="hm-image-scores", js_on_load=None)
             gr.HTML("<h2>Jobs</h2>", js_on_load=None)
             history = ActionHTML(elem_id="hm-jobs")
     timer = gr.Timer(POLL_SECONDS, active=False)
-    shown = progress, versions, history, validation, side_by_side
-    return TrainPage(context, form, start, hint, *shown, timer)
+    shown = progress, versions, history, validation, image_scores, comparison
+    return TrainPage(context, form, start, hint, *shown, alone, timer)
 
 
 def wire(
@@ -152,8 +167,12 @@ def wire(
     store = page.context.store
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
+    compared = gr.State(())
+
     @told
-    def begin(method: str, minutes: float, seed: float, preset: str, device: str) -> Any:
+    def begin(
+        shown: Sequence[str], method: str, minutes: float, seed: float, preset: str, device: str
+    ) -> Any:
         options = training.TrainOptions(
             method=method,
             preset=preset,
@@ -163,10 +182,10 @@ def wire(
         )
         training.start_training(store, options)
         inform("The training job has started; it goes on when you close the page.")
-        return page.refresh()
+        return page.refresh(shown)
 
     @told
-    def act(event: gr.EventData) -> Any:
+    def act(shown: Sequence[str], event: gr.EventData) -> Any:
         action, key = clicked(event)
         if action == "cancel":
             page.cancel(key)
@@ -176,7 +195,15 @@ def wire(
         elif action == "promote":
             training.promote(store, key)
             inform("This version is in use now; proposals are computed again.")
-        return page.refresh()
+        elif action == "compare":
+            shown = compare_view.toggled(shown, key)
+        return (*page.refresh(shown), tuple(shown))
+
+    @told
+    def store_automatic(shown: Sequence[str], *values: Any) -> Any:
+        automatic.change(store.project, *values)
+        inform("The settings are stored.")
+        return page.refresh(shown)
 
     @told
     def open_image(event: gr.EventData) -> Any:
@@ -185,10 +212,13 @@ def wire(
 
     poll = told(page.refresh)
     names = ("method", "minutes", "seed", "preset", "device")
-    page.start.click(begin, [page.form[name] for name in names], page.outputs, **quiet)
+    form = [compared, *(page.form[name] for name in names)]
+    page.start.click(begin, form, page.outputs, **quiet)
+    alone = page.automatic
+    alone.store.click(store_automatic, [compared, *alone.inputs], page.outputs, **quiet)
     for table in (page.progress, page.versions, page.history):
-        table.act(act, None, page.outputs, **quiet)
+        table.act(act, compared, [*page.outputs, compared], **quiet)
     page.validation.act(open_image, None, [tabs, *label_page.outputs], **quiet)
-    page.timer.tick(poll, None, page.outputs, trigger_mode="once", **quiet)
-    tab.select(poll, None, page.outputs, **quiet)
-    demo.load(poll, None, page.outputs, **quiet)
+    page.timer.tick(poll, compared, page.outputs, trigger_mode="once", **quiet)
+    tab.select(poll, compared, page.outputs, **quiet)
+    demo.load(poll, compared, page.outputs, **quiet)

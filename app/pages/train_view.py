@@ -40,10 +40,16 @@ PLOT = (960, 170)
 PAD = 26
 
 
-def progress(job: Job, log: Log, stopping: bool = False) -> str:
-    """Progress bar, figures and curves of one job, newest log line last."""
+def progress(job: Job, log: Log, stopping: bool = False, curves: Log = ()) -> str:
+    """Progress bar, figures and curves of one job.
+
+    Args:
+        log: the last lines of its log, newest last.
+        stopping: somebody asked it to end.
+        curves: lines with what is drawn, from the first step on; none = those of the log.
+    """
     entry: dict[str, Any] = dict(job.progress)
-    for line in log:
+    for line in (*curves, *log):
         entry.update({name: value for name, value in line.items() if value is not None})
     step, steps = _number(entry.get("step")), _number(entry.get("steps"))
     share = step / steps if step is not None and steps else 0.0
@@ -60,7 +66,7 @@ def progress(job: Job, log: Log, stopping: bool = False) -> str:
         f' aria-valuemax="100" aria-valuenow="{share * 100:.0f}">'
         f'<div style="width:{share * 100:.1f}%"></div></div>'
     )
-    return head + bar + _figures(job, entry, step, steps) + _curves(log) + _problem(job)
+    return head + bar + _figures(job, entry, step, steps) + _curves(curves or log) + _problem(job)
 
 
 def is_fresh(jobs: Sequence[Job]) -> bool:
@@ -202,15 +208,21 @@ def _outcome(job: Job) -> str:
 def _plan(job: Job) -> str:
     train = job.config.get("train")
     source = train if isinstance(train, Mapping) else job.config
-    parts = [str(source[key]) for key in ("method", "preset") if source.get(key)]
+    parts = [str(job.config["reason"])] if job.config.get("reason") else []
+    parts += [str(source[key]) for key in ("method", "preset") if source.get(key)]
     minutes = source.get("minutes")
     if minutes:
         parts.append(f"{minutes:g} min" if isinstance(minutes, int | float) else str(minutes))
     return ", ".join(parts)
 
 
-def versions_table(versions: Sequence[ModelVersion], jobs: Sequence[Job] = ()) -> str:
-    """All versions, newest first: figures, which phase was kept and why, promote or roll back."""
+def versions_table(
+    versions: Sequence[ModelVersion], jobs: Sequence[Job] = (), compared: Collection[str] = ()
+) -> str:
+    """All versions, newest first: figures, which phase was kept and why, promote or roll back.
+
+    `compared` are the ids of those that are shown side by side.
+    """
     if not versions:
         return empty(
             "No model version yet.",
@@ -231,7 +243,8 @@ def versions_table(versions: Sequence[ModelVersion], jobs: Sequence[Job] = ()) -
                 text(_judged_on(version)),
                 text(told.get(version.job) or kept(version)),
                 text(_verdict(version)),
-                "" if promoted else button("promote", version.id, caption, title=GOING_BACK),
+                _compare(version.id in compared, version.id)
+                + ("" if promoted else button("promote", version.id, caption, title=GOING_BACK)),
             )
         )
     heads = ("Version", "State", "Made", "IoU", "mIoU", "Judged on", "Which phase was kept", "Gate")
@@ -243,6 +256,11 @@ def _verdict(version: ModelVersion) -> str:
     """Why the version was promoted or kept aside when it was new."""
     gate = version.metrics.get("gate")
     return str(gate.get("why") or "–") if isinstance(gate, Mapping) else "–"
+
+
+def _compare(chosen: bool, version: str) -> str:
+    caption = "Compared ✓" if chosen else "Compare"
+    return button("compare", version, caption, title="show beside other versions below")
 
 
 def kept(version: ModelVersion) -> str:

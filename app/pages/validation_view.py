@@ -1,5 +1,5 @@
-"""What the Train page says about validation images: which are asked for and why, and the versions
-side by side on them."""
+"""What the Train page says about validation images: which are asked for and why, and how the
+versions did on each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from data_io.store import ImageState
 from data_io.types import ModelVersion
 
 SHOWN = 12  # images asked for at once
-VERSIONS = 5  # newest ones that stand side by side
+VERSIONS = 5  # newest ones that are shown
 PURPOSE = (
     "They tell whether a new version is better than the one in use, so no version learns from them."
 )
@@ -42,7 +42,7 @@ def request(standing: Standing, most: int) -> str:
     return f'<p class="hm-hint">{text(body)}</p>'
 
 
-def side_by_side(versions: Sequence[ModelVersion], images: Mapping[str, ImageState]) -> str:
+def image_scores(versions: Sequence[ModelVersion], images: Mapping[str, ImageState]) -> str:
     """A folded table: IoU and number of animals of the newest versions on each validation image."""
     scores = known_scores(versions)
     newest = [one for one in versions if scores.get(one.id)][:VERSIONS]
@@ -55,7 +55,7 @@ def side_by_side(versions: Sequence[ModelVersion], images: Mapping[str, ImageSta
         for id in rows
     ]
     return (
-        "<details><summary>Versions side by side</summary>"
+        "<details><summary>Scores on each validation image</summary>"
         f"{table(heads, body, 'scores of each version on each validation image')}"
         '<p class="hm-hint">IoU of animal pixels; animals found of those there are.</p></details>'
     )

@@ -21,6 +21,7 @@ from app import gate, jobs, retention, scores, settings, validation_set
 from app.gate import Prequential, Verdict
 from app.run import Run, Stopped, exclusive
 from app.scores import Entrant
+from app.workflow import labels, warm_start
 from data_io.errors import DataError
 from data_io.snapshot import SET_ASIDE, write_snapshot
 from data_io.store import Store
@@ -29,7 +30,9 @@ from model.config import train_config
 
 STOPPED = 3  # exit code of a trainer that wrote a checkpoint and left
 LOCK = ".training"
-_STOP_SECONDS = 50.0
+# For the step under way and a checkpoint. A trainer that needs longer is killed and goes on from
+# its last checkpoint, so that nobody waits for a slow one. Less than `jobs.GRACE_SECONDS`.
+_STOP_SECONDS = 1.0
 _FILES = ("weights.safetensors", "version.json")
 
 
@@ -37,7 +40,7 @@ _FILES = ("weights.safetensors", "version.json")
 class TrainOptions:
     """What a person may choose for one training; None = the project's settings.
 
-    `steps` replaces the time budget of `minutes`.
+    `steps` replaces the time budget of `minutes`. `reason` is why it starts by itself.
     """
 
     method: str | None = None
@@ -47,6 +50,7 @@ class TrainOptions:
     seed: int = 0
     device: str | None = None
     threads: int | None = None
+    reason: str = ""
 
 
 def start_training(store: Store, options: TrainOptions | None = None) -> Job:
@@ -65,15 +69,16 @@ def start_training(store: Store, options: TrainOptions | None = None) -> Job:
         )
     jobs.refuse_second_trainer(store)
     validation_set.grow(store)  # before the snapshot, whose images may teach
-    promoted = store.promoted()
+    promoted, told = store.promoted(), labels.count(store)  # before the snapshot, to miss none
     snapshot = write_snapshot(store, store.project / "snapshots")
     config = {
         "snapshot": str(snapshot.folder),
         "version": _new_version_id(store),
-        # For the record only: every version starts from the published encoder and sees all labels,
-        # since one trained on from its predecessor keeps the bias of the first images.
+        # A warm start begins with its weights; from scratch it is for the record only.
         "parent": str(version_folder(store, promoted.id)) if promoted else None,
         "train": overrides,
+        "labels": told.as_dict(),
+        "reason": (options or TrainOptions()).reason,
     }
     return jobs.start_job(store, "train", config)
 
@@ -202,7 +207,9 @@ def _overrides(store: Store, options: TrainOptions) -> dict[str, Any]:
         "method": options.method or defaults.method,
         "seed": options.seed,
         "device": options.device or defaults.device,
-        "threads": options.threads or defaults.thread_count,
+        "threads": options.threads or defaults.training_threads,
+        "start": warm_start.start_of(store, options.method or defaults.method),
+        "gpu_share": defaults.gpu_share,
     }
     if values["device"] not in settings.DEVICES:
         remedy = f"use {', '.join(settings.DEVICES)}"
@@ -258,7 +265,7 @@ def _stop(trainer: subprocess.Popen[bytes]) -> None:
     trainer.send_signal(signal.SIGTERM)
     end = time.monotonic() + _STOP_SECONDS
     while trainer.poll() is None and time.monotonic() < end:
-        time.sleep(0.1)
+        time.sleep(0.02)
     if trainer.poll() is None:
         trainer.kill()
         trainer.wait()

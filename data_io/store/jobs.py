@@ -83,6 +83,13 @@ class Jobs(Database):
         with self._read() as connection:
             return [_job(row) for row in connection.execute(query)]
 
+    def newest_job(self, kind: JobKind) -> Job | None:
+        """The job of that kind that was created last, None before the first."""
+        query = select(_table).where(_table.c.kind == kind).order_by(_table.c.number.desc())
+        with self._read() as connection:
+            row = connection.execute(query.limit(1)).one_or_none()
+        return None if row is None else _job(row)
+
     def update_job(
         self,
         id: str,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, get_args
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from data_io.errors import DataError
 from data_io.store import codec, schema
@@ -170,6 +170,16 @@ class Proposals(Database):
         if row is None:
             raise _no_region(id)
         return _region(row)
+
+    def answered_regions(self) -> dict[str, int]:
+        """Image id -> how many of its regions are accepted or fixed, for the images with any."""
+        query = (
+            select(_regions.c.image, func.count())
+            .where(_regions.c.state.in_(("accepted", "fixed")))
+            .group_by(_regions.c.image)
+        )
+        with self._read() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
 
     def answer_region(self, id: str, state: RegionState) -> None:
         """Record what a person decided; `save_revision(answer=...)` does it along with an edit.

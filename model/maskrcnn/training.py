@@ -6,7 +6,7 @@ Everything else of a job - files, exit codes, log, time, resuming - is `Training
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from data_io.atomic import recover_folder
+from data_io.snapshot import SnapshotImage
 from model import loader, validation
 from model.checkpoint import version_meta, write_version
 from model.config import TrainConfig
@@ -84,7 +85,7 @@ class MaskRcnnTraining(TrainingLoop):
     def _phase_message(self) -> str:
         return f"Mask R-CNN learns from {len(self.images.labeled)} labeled images"
 
-    def _measure(self) -> dict[str, Any]:
+    def _measure(self, images: Sequence[SnapshotImage]) -> dict[str, Any]:
         crops, classes = self.crops, self.network.config.classes
         look = looking(self.network.eval(), crops.mean, crops.std)
 
@@ -95,9 +96,7 @@ class MaskRcnnTraining(TrainingLoop):
             maps = proposals.probability(found, height, width, classes - 1)
             return validation.most_probable(maps, height, width)
 
-        return validation.measure(
-            classify, classes, self.judging.judged, crops.frames, self.stop.check
-        )
+        return validation.measure(classify, classes, images, crops.frames, self.stop.check)
 
     def finish(self) -> None:
         """Write the version and the result."""
@@ -147,4 +146,8 @@ def check_memory(config: TrainConfig, network: MaskRcnnConfig, device: torch.dev
     weights, kept = kept_bytes(lambda: MaskRcnn(network), lambda net, x: net.backbone(x), PROBE)
     half = 1 if config.autocast == "off" else 2
     needed = COPIES * weights + config.batch * kept * (config.crop / PROBE) ** 2 / half
-    refuse_beyond(needed, device_bytes(device), f"{config.batch} crops of {config.crop} pixels")
+    refuse_beyond(
+        needed,
+        device_bytes(device, config.gpu_share),
+        f"{config.batch} crops of {config.crop} pixels",
+    )

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
 import threading
 import time
 from datetime import datetime, timezone
@@ -20,8 +21,9 @@ import pytest
 from PIL import Image
 
 from app import jobs, processes
-from app.workflow import training
+from app.workflow import retraining, training
 from app.workflow.imports import import_source
+from data_io.atomic import file_sha256
 from data_io.errors import DataError
 from data_io.geometry import full_image
 from data_io.snapshot import write_snapshot
@@ -167,6 +169,18 @@ def test_a_worker_ends_by_itself_when_nobody_waits(store, idle):
     assert jobs.wait(store, job).state == "cancelled"
 
 
+def test_a_worker_that_does_not_leave_is_killed_within_its_grace(store, idle, monkeypatch):
+    job = idle.start("train", {"version": "v1-a", "train": {}})
+    monkeypatch.setattr(jobs, "GRACE_SECONDS", {"train": 0.0})
+    os.killpg(job.pid, signal.SIGSTOP)  # it hears no other signal than the last one
+    assert jobs.cancel_job(store, job.id).state == "cancelled"
+    until(lambda: not jobs.is_alive(job))
+
+
+def test_a_cancelled_training_is_gone_within_two_seconds():
+    assert training._STOP_SECONDS < jobs.GRACE_SECONDS["train"] < 2
+
+
 def test_a_job_that_was_asked_to_stop_and_died_is_cancelled(store, idle):
     job = idle.start()
     jobs.job_folder(store, job).joinpath(jobs.CANCEL_MARK).touch()
@@ -260,6 +274,21 @@ def test_logs_are_read_from_the_end_and_broken_lines_left_out(store):
     assert jobs.read_log(store, job.id, 0) == []
 
 
+def test_curves_are_thinned_but_keep_the_first_step_and_every_validation(store):
+    job = store.create_job("train", {})
+    assert jobs.read_curves(store, job) == []
+    folder = jobs.job_folder(store, job)
+    folder.mkdir(parents=True)
+    rows = [f"{k},semi,0.5,{'0.75' if k == 7 else ''}" for k in range(1, 101)]
+    text = "\n".join(["step,phase,loss,val_iou", *rows, "101,se"])
+    folder.joinpath("log.csv").write_text(text)
+    found = jobs.read_curves(store, job, most=11)
+    assert [row["step"] for row in found] == [1, 7, *range(11, 102, 10)]
+    assert found[0] == {"step": 1.0, "loss": 0.5}
+    assert found[1]["val_iou"] == 0.75
+    assert found[-1] == {"step": 101.0}
+
+
 @pytest.fixture
 def herd(store, tmp_path):
     """Two labeled 96 x 96 photos with a bright animal on dark ground, and an unlabeled one."""
@@ -279,8 +308,29 @@ def herd(store, tmp_path):
     return store
 
 
-def test_a_training_killed_with_its_worker_goes_on_from_its_checkpoint(herd):
-    """kill -9 of worker and trainer while checkpoints are written: nothing is lost."""
+def trainer_of(job):
+    """The pid of the trainer below a job's worker."""
+    found = subprocess.run(["pgrep", "-P", str(job.pid)], capture_output=True, check=True)
+    return int(found.stdout.split()[0])
+
+
+KILLS = {
+    "both": lambda job: os.killpg(job.pid, signal.SIGKILL),
+    "trainer": lambda job: os.kill(trainer_of(job), signal.SIGKILL),
+    "worker": lambda job: os.kill(job.pid, signal.SIGKILL),
+}
+
+
+@pytest.mark.parametrize(
+    "killed",
+    [
+        "both",
+        pytest.param("trainer", marks=pytest.mark.long),
+        pytest.param("worker", marks=pytest.mark.long),
+    ],
+)
+def test_a_killed_training_goes_on_by_itself_from_its_checkpoint(herd, killed):
+    """kill -9 of worker, trainer or both while checkpoints are written: nothing is lost."""
     store = herd
     revisions = {id: one.number for id, one in store.latest_revisions().items()}
     settings = {
@@ -304,17 +354,18 @@ def test_a_training_killed_with_its_worker_goes_on_from_its_checkpoint(herd):
     job = jobs.start_job(store, "train", config)
     folder = jobs.job_folder(store, job)
     until(lambda: any(folder.joinpath("checkpoint").glob("*")) or store.job(job.id).error)
-    kill(store.job(job.id))
-    assert [one.state for one in jobs.recover(store)] == ["interrupted"]
-    assert store.versions() == []
-    jobs.resume_job(store, job.id)
+    KILLS[killed](store.job(job.id))
+    until(lambda: not jobs.is_alive(store.job(job.id)))
+    assert (store.versions(), store.proposals()) == ([], {})
+    assert retraining.go_on(store).id == job.id
     ended = jobs.wait(store, job)
     assert (ended.state, ended.error) == ("done", "")
     assert any("resumed" in str(row.get("message")) for row in jobs.read_log(store, job, 500))
     assert ended.result["steps"] == 6
     (version,) = store.versions()
     assert version.id == "v1-test"
-    assert training.missing_files(training.version_folder(store, version.id)) == []
+    weights = training.version_folder(store, version.id) / "weights.safetensors"
+    assert file_sha256(weights) == version.weights_sha256
     assert {id: one.number for id, one in store.latest_revisions().items()} == revisions
     if ended.result["promoted"]:
         until(lambda: store.jobs("propose"))

@@ -250,3 +250,14 @@ def test_a_full_disk_is_a_sentence(client: TestClient, monkeypatch: pytest.Monke
     answer = client.get("/api/queue")
     assert answer.status_code == 507
     assert "nothing was lost" in answer.json()["error"]
+
+
+def test_saves_and_looks_are_work_and_a_look_at_the_jobs_is_none(
+    client: TestClient, context: Context, image: ImageRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noticed: list[bool] = []
+    monkeypatch.setattr(context.retrainer, "acted", lambda saved: noticed.append(saved))
+    client.get("/api/jobs")
+    client.get(f"/api/images/{image.id}/document")
+    put(client, image.id, 0, cow(context.store))
+    assert noticed == [False, True]

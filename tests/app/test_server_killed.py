@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,8 +18,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app import jobs
+from app.workflow import training
 from app.workflow.imports import import_source
+from data_io.atomic import file_sha256
+from data_io.geometry import full_image
+from data_io.snapshot import write_snapshot
 from data_io.store import Store
+from data_io.types import Instance, Job, Part
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 120.0
@@ -128,3 +135,50 @@ def test_no_acknowledged_save_is_lost_when_the_server_is_killed(project: Path) -
             newest = max((number for one, number, _ in acknowledged if one == image), default=0)
             shown = client.get(f"/api/images/{image}/document").json()
             assert shown["revision"] in (newest, newest + 1)  # a save may land unanswered
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_a_training_killed_with_its_server_goes_on_when_somebody_serves_again(
+    project: Path,
+) -> None:
+    """kill -9 of server, worker and trainer at once."""
+    with Store.open(project, create=False) as store:
+        label_first_image(store)
+        with served(project):
+            job = start_small_training(store)
+            folder = jobs.job_folder(store, job)
+            until(lambda: any(folder.joinpath("checkpoint").glob("*")))
+            os.killpg(store.job(job.id).pid or 0, signal.SIGKILL)
+        # The server was killed, too; nobody has marked the job.
+        assert (store.versions(), store.proposals()) == ([], {})
+        with served(project):
+            until(lambda: store.job(job.id).state == "done")
+            (version,) = store.versions()
+            weights = training.version_folder(store, version.id) / "weights.safetensors"
+            assert file_sha256(weights) == version.weights_sha256
+            told = [str(line.get("message")) for line in jobs.read_log(store, job, 500)]
+            assert any("resumed" in words for words in told)
+
+
+def label_first_image(store: Store) -> None:
+    record = store.images()[0]
+    ring = np.array([[8, 8], [40, 8], [40, 40], [8, 40]], dtype=np.float64)
+    animal = Instance("one", store.categories()[0].id, (Part(ring),))
+    store.save_revision(record.id, 0, [animal], full_image(48, 64), "me")
+
+
+def start_small_training(store: Store) -> Job:
+    snapshot = write_snapshot(store, store.project / "snapshots")
+    settings = {"method": "supervised", "steps": 30, "crop": 64, "max_side": 64, "batch": 2}
+    settings |= {"threads": 1, "device": "cpu", "pretrained": False, "checkpoint_seconds": 0.01}
+    config = {"snapshot": str(snapshot.folder), "version": "v1-test", "parent": None}
+    return jobs.start_job(store, "train", {**config, "train": settings})
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition of another process; fails when it does not come true."""
+    end, tick = time.monotonic() + START_SECONDS, threading.Event()
+    while not condition():
+        assert time.monotonic() < end, "the other process did not get there"
+        tick.wait(0.05)

@@ -231,7 +231,7 @@ def test_unlabeled_crops_never_count_verified_ground_or_padding(crops: Crops) ->
 
 
 def test_every_image_comes_once_before_any_comes_twice(crops: Crops) -> None:
-    order = [crops._turn(crops.images.labeled, 0, 0, k, 4).id for k in range(6)]
+    order = [crops._turn(crops.images.labeled, k, 0).id for k in range(6)]
     assert len(set(order[:3])) == len(set(order[3:])) == 3
 
 

@@ -22,7 +22,7 @@ from data_io.geometry import full_image, parts_of_mask
 from data_io.snapshot import write_snapshot
 from data_io.store import NewImage, Store
 from data_io.types import Instance
-from model import agreement, checkpoint, methods, train, training_state, validation
+from model import agreement, checkpoint, glances, methods, train, training_state, validation
 from model.methods import StepLosses
 from model.training_log import KEYS
 
@@ -219,6 +219,33 @@ def test_other_methods_run(tmp_path: Path, snapshot: Path, method: str) -> None:
     assert train.main([str(job)]) == train.DONE
     phases = set(result(job)["metrics"]["phases"])
     assert phases == ({"supervised"} if method == "supervised" else {"supervised", "semi"})
+
+
+def test_the_curve_of_the_validation_iou_grows_while_a_phase_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(glances, "EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(glances, "COST", 1e9)
+    make_snapshot(tmp_path, verified=2, total=2)
+    with Store.open(tmp_path / "project") as store:
+        store.set_split(store.images()[0].id, "val")
+        snapshot = write_snapshot(store, tmp_path / "project" / "snapshots").folder
+    job = make_job(tmp_path / "job", snapshot, method="supervised", steps=3)
+    assert train.main([str(job)]) == train.DONE
+    assert [0 <= float(row["val_iou"]) <= 1 for row in table(job)] == [True] * 3
+
+
+def test_a_warm_start_begins_with_the_parent_and_says_so(tmp_path: Path, finished: Path) -> None:
+    spec = json.loads((finished / "config.json").read_text())
+    spec["parent"] = str(finished / "version")
+    spec["train"] |= {"start": "warm", "method": "supervised", "steps": 1, "lr_encoder": 0.0}
+    spec["train"] |= {"lr_heads": 0.0, "seed": 5}
+    job = tmp_path / "job"
+    job.mkdir()
+    (job / "config.json").write_text(json.dumps(spec))
+    assert train.main([str(job)]) == train.DONE
+    assert "starts from version version" in messages(job)
+    assert_same_weights(job, finished)
 
 
 def test_without_unlabeled_images_it_trains_supervised_and_says_so(tmp_path: Path) -> None:

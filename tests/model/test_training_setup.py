@@ -12,7 +12,7 @@ from model import memory
 from model.backbone import encoder_stride
 from model.config import TrainConfig
 from model.network import SegmentationNetwork
-from model.training_setup import create_learner, create_optimizer, network_config
+from model.training_setup import choose_device, create_learner, create_optimizer, network_config
 
 SMALL = {"decoder_channels": 8, "representation_channels": 4, "bank": 8, "pretrained": False}
 RIGID = "ghostnet_050"  # a family without dilation: its deepest map has stride 32, always
@@ -112,3 +112,22 @@ def test_sgd_and_adamw_have_a_rate_for_the_encoder_and_one_for_the_rest() -> Non
         assert isinstance(optimizer, kind)
         assert [group["lr"] for group in optimizer.param_groups] == [1.0, 10.0]
         assert optimizer.param_groups[0].get("momentum", 0.8) == 0.8
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_a_training_takes_its_share_of_the_gpu_alone() -> None:
+    device = choose_device(TrainConfig(device="cuda", gpu_share=0.25))
+    try:
+        whole = torch.cuda.get_device_properties(device).total_memory
+        with pytest.raises(torch.cuda.OutOfMemoryError):
+            torch.empty(int(0.3 * whole), dtype=torch.uint8, device=device)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+
+
+def test_the_share_of_the_gpu_limits_what_is_refused_before_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    properties = type("Properties", (), {"total_memory": 1000})()
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
+    assert memory.device_bytes(torch.device("cuda"), 0.25) == 250

@@ -9,11 +9,12 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from app import jobs
+from app import jobs, settings
 from app.cli.train import Method
 from app.context import Context
-from app.pages import train
+from app.pages import automatic, train
 from app.pages.train import TrainPage
+from data_io.errors import DataError
 from data_io.geometry import full_image
 from data_io.store import Store, codec
 from model.config import METHODS
@@ -93,3 +94,19 @@ def test_cancelling_keeps_nobody_waiting(
     page.cancel(job.id)
     assert asked == [(job.id, False)]
     assert told == ["The job is stopping; its last good state is kept."]
+
+
+def test_the_page_says_what_automatic_trainings_wait_for(page: TrainPage, store: Store) -> None:
+    automatic.change(store.project, 3, 0, 0, "scratch", 4)
+    store.save_revision(store.images()[0].id, 0, [], full_image(48, 64), "me")
+    assert "Trains by itself after 2 more accepted images." in page.refresh()[0]
+
+
+def test_what_does_not_fit_is_not_stored(page: TrainPage, store: Store) -> None:
+    with pytest.raises(DataError, match="scratch_every"):
+        automatic.change(store.project, 1, 1, 1, "scratch", 0)
+    assert settings.load(store.project) == settings.Settings()
+    automatic.change(store.project, None, 5, None, "warm", 2)
+    chosen = settings.load(store.project)
+    assert (chosen.retrain_images, chosen.retrain_regions, chosen.retrain_idle) == (0, 5, 0)
+    assert (chosen.retrain_start, chosen.scratch_every) == ("warm", 2)

@@ -57,7 +57,7 @@ def test_only_running_jobs_can_be_cancelled() -> None:
 def test_versions_can_be_promoted_and_rolled_back() -> None:
     assert ">Promote<" in train_view.versions_table([version("aside")])
     assert ">Go back to this version<" in train_view.versions_table([version("retired")])
-    assert "data-action" not in train_view.versions_table([version("promoted")])
+    assert 'data-action="promote"' not in train_view.versions_table([version("promoted")])
 
 
 def test_a_version_says_what_it_was_judged_on_and_which_phase_was_kept() -> None:
@@ -105,3 +105,18 @@ def test_what_is_said_about_a_cancelled_job_is_what_became_of_it() -> None:
     assert "is stopping" in train_view.cancelled(job("running"))
     assert "was cancelled" in train_view.cancelled(job("cancelled"))
     assert "it is done" in train_view.cancelled(job("done"))
+
+
+def test_curves_are_drawn_from_the_first_step_on() -> None:
+    table = [
+        {"step": float(k), "loss_supervised": 1 / (k + 1), "val_iou": k / 50} for k in range(40)
+    ]
+    shown = train_view.progress(job("running"), LOG[-1:], curves=table)
+    assert shown.count("<polyline") == 2
+    first = shown.partition('points="')[2].partition('"')[0].split()
+    assert len(first) == 40
+
+
+def test_a_training_that_started_by_itself_says_why() -> None:
+    started = replace(job("running"), config={"train": {}, "reason": "10 newly accepted images"})
+    assert "10 newly accepted images" in train_view.jobs_table([started])

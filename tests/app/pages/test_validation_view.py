@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
-from app.pages.validation_view import request, side_by_side
+from app.pages.validation_view import image_scores, request
 from app.validation_set import Standing
 from data_io.store import ImageState
 from data_io.types import ModelVersion
@@ -54,7 +54,7 @@ def test_it_says_why_nothing_is_asked_for() -> None:
         assert told in request(standing, most)
 
 
-def test_versions_stand_side_by_side_with_what_was_measured_last() -> None:
+def test_each_image_tells_what_was_measured_last() -> None:
     images = {one.id: one for one in (image("a.png"), image("b.png"), image("c.png"))}
     first = version("v1", against=None, images={"id-a.png": score(0.5)})
     second = version(
@@ -63,9 +63,9 @@ def test_versions_stand_side_by_side_with_what_was_measured_last() -> None:
         images={"id-a.png": score(0.75, 3), "id-b.png": score(0.25)},
         against_images={"id-a.png": score(0.625), "id-b.png": score(0.125)},
     )
-    shown = side_by_side([second, first], images)
+    shown = image_scores([second, first], images)
     for words in ("75.0 % · 3 of 3", "62.5 % · 2 of 3", "12.5 %", "a.png", "b.png"):
         assert words in shown
     assert "50.0 %" not in shown
     assert "c.png" not in shown
-    assert side_by_side([version("v1")], images) == ""
+    assert image_scores([version("v1")], images) == ""

@@ -7,14 +7,14 @@ from datetime import datetime, timezone
 
 import pytest
 
-from app import gate, jobs
+from app import gate, jobs, settings
 from app.run import Run
 from app.workflow import training
 from app.workflow.training import TrainOptions
 from data_io.errors import DataError
 from data_io.geometry import full_image
 from data_io.images import inspect
-from data_io.store import NewImage
+from data_io.store import NewImage, Store
 from data_io.types import ModelVersion
 
 
@@ -177,6 +177,56 @@ def test_a_trainer_killed_before_its_result_goes_on_and_after_it_does_not(
     training.run_training(Run(project, job, folder, threading.Event()))
     assert calls == ([job.id] if again else [])
     assert project.promoted().id == "v1-a"
+
+
+class Killed(BaseException):
+    """What a kill -9 looks like from within."""
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize(
+    ("owner", "name"), [(training.os, "replace"), (Store, "add_version"), (Store, "promote")]
+)
+def test_a_kill_while_finishing_shows_no_half_version(
+    project, trained, monkeypatch, owner, name, late
+):
+    job, folder = trained("v1-a")
+    real = getattr(owner, name)
+
+    def kill(*arguments):
+        if late:
+            real(*arguments)
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, name, kill)
+        with pytest.raises(Killed):
+            training.finalise(project, job, folder)
+    for version in project.versions():  # whatever is known stands whole on the disk
+        assert training.missing_files(training.version_folder(project, version.id)) == []
+    assert project.proposals() == {}
+    assert training.finalise(project, job, folder)["promoted"]
+    assert (len(project.versions()), project.promoted().id) == (1, "v1-a")
+
+
+def test_a_training_remembers_the_labels_it_was_started_on(project, animal, started):
+    image = project.images()[0].id
+    project.save_revision(image, 0, [animal(2, 2, 9, 9)], full_image(48, 64), "me")
+    training.start_training(project, TrainOptions(reason="2 newly accepted images"))
+    (config,) = started
+    assert config["labels"] == {"images": 1, "regions": 0, "edits": 1}
+    assert config["reason"] == "2 newly accepted images"
+    assert (config["train"]["start"], config["train"]["gpu_share"]) == ("scratch", 0.8)
+
+
+def test_a_training_leaves_cores_to_the_page(project, animal, started, monkeypatch):
+    image = project.images()[0].id
+    project.save_revision(image, 0, [animal(2, 2, 9, 9)], full_image(48, 64), "me")
+    monkeypatch.setattr(settings.os, "cpu_count", lambda: 4)
+    for spare, options in ((0, None), (1, None), (9, None), (1, TrainOptions(threads=3))):
+        settings.change(project.project, spare_cores=spare)
+        training.start_training(project, options)
+    assert [config["train"]["threads"] for config in started] == [4, 3, 1, 3]
 
 
 def test_a_degenerate_version_is_kept_aside(project, trained):
