@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,9 +59,13 @@ def resampled(values: Floats) -> Floats:
 
     Arrays of one length are resampled alike, so that pairs stay together.
     """
-    n = len(values)
-    times = np.random.default_rng(SEED).multinomial(n, np.full(n, 1 / n), RESAMPLES)
-    return np.asarray(times.astype(np.float64) @ values)
+    return np.asarray(_times(len(values)) @ values)
+
+
+@lru_cache(maxsize=64)  # a curve asks for the same length at every place
+def _times(n: int) -> Floats:
+    """(RESAMPLES, n): how often each of n items is drawn."""
+    return np.random.default_rng(SEED).multinomial(n, np.full(n, 1 / n), RESAMPLES) * 1.0
 
 
 def running(
