@@ -10,7 +10,7 @@ import pytest
 from app.workflow import documents, measure, review
 from data_io.artifacts import Artifacts
 from data_io.errors import ConflictError
-from data_io.geometry import box_of_parts, parts_to_json
+from data_io.geometry import box_of_parts, parts_to_json, rle_of_mask
 from data_io.types import ModelVersion, Proposal, ReviewRegion
 from model.uncertainty import expected_error
 
@@ -198,3 +198,11 @@ def test_an_answer_taken_back_is_marked(project, image, proposed):
 )  # fmt: skip
 def test_seconds_of_a_browser_are_believed_within_reason(sent, seconds):
     assert measure.seconds_of_client(sent) == seconds
+
+
+def test_pixels_are_counted_cell_by_cell():
+    mask = np.random.default_rng(0).random((46, 61)) < 0.5
+    padded = np.pad(mask, ((0, 2), (0, 3)))[8:]
+    cells = padded.reshape(10, 4, 16, 4).sum((1, 3))[:, 1:]
+    found = measure._cells(rle_of_mask(mask), (4, 8, 61, 46))
+    assert np.array_equal(found, cells)
