@@ -9,7 +9,7 @@ twice.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -260,24 +260,21 @@ def _bins(store: Store, judged: _Judged) -> tuple[Bin, ...]:
     cells = told[y : y + fresh.shape[0], x : x + fresh.shape[1]]
     if cells.shape != fresh.shape:
         return ()
-    chance = expected_error(classes)[cells]
-    places = np.minimum((chance * (2 * BINS)).astype(np.int64), BINS - 1).ravel()
-    sums = (
-        np.bincount(places, weight.ravel(), BINS).tolist()
-        for weight in (fresh, fresh * chance.astype(np.float64), wrong)
-    )
-    return tuple(_rounded(zip(*sums, strict=True)))
-
-
-def _rounded(rows: Iterator[tuple[float, float, float]]) -> Iterator[Bin]:
-    for pixels, chances, wrong in rows:
-        yield round(pixels), round(chances, 6), round(wrong)
+    # By value of the map first: there are 256 of them, and cells without number.
+    pixels, errors = (np.bincount(cells.ravel(), w.ravel(), 256) for w in (fresh, wrong))
+    chance = expected_error(classes).astype(np.float64)
+    places = np.minimum(chance * (2 * BINS), BINS - 1).astype(np.int64)
+    sums = (np.bincount(places, w, BINS).tolist() for w in (pixels, pixels * chance, errors))
+    return tuple((round(n), round(told, 6), round(bad)) for n, told, bad in zip(*sums, strict=True))
 
 
 def _cells(rle: Rle, window: tuple[int, int, int, int]) -> NDArray[np.uint8]:
     """Pixels of an RLE in each cell of the stride-4 map, in a window that begins at a cell."""
+    left, top, right, bottom = window
+    columns, rows = -(-(right - left) // STRIDE), -(-(bottom - top) // STRIDE)
+    if not area_of_rle(rle):  # an untouched pre-label has no wrong pixel
+        return np.zeros((rows, columns), np.uint8)
     crop = crop_of_rle(rle, window).T  # by columns, as an RLE runs: this way it is contiguous
-    columns, rows = (-(-side // STRIDE) for side in crop.shape)
     pad = ((0, columns * STRIDE - crop.shape[0]), (0, rows * STRIDE - crop.shape[1]))
     # A cell's mean of 240 a pixel is 15 times its count, so rounding to bytes loses nothing.
     full = np.pad(crop, pad).view(np.uint8) * np.uint8(240)
