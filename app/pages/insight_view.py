@@ -11,7 +11,7 @@ _NEEDS: dict[Name, tuple[str, str]] = {
     "iou": ("answer on images with proposals", "answers on images with proposals"),
     "seconds": ("answer", "answers"),
     "errors": ("answered random region", "answered random regions"),
-    "caught": ("accepted image with a corrected proposal",) * 2,
+    "caught": ("accepted image with corrections", "accepted images with corrections"),
     "calibration": ("accepted image with proposals", "accepted images with proposals"),
     "forecast": ("accepted image", "accepted images"),
 }
@@ -61,7 +61,9 @@ def stop_words(stop: Stop, left: int) -> str:
         f" {plural(stop.animals, 'animal')}: {rate}; below {STOP:g} a minute review no longer pays."
     )
     if stop.left is not None and left:
-        told += f" About {stop.left:.0f} wrong animals are left in {plural(left, 'image')}."
+        some = f"About {plural(round(stop.left), 'wrong animal')}"
+        many = some if stop.left >= 1 else "Less than one wrong animal"
+        told += f" {many} may be left in {plural(left, 'image')}."
     return f"{_ADVICE[stop.advice]} {told}"
 
 
@@ -82,7 +84,8 @@ def forecast_words(forecast: Forecast) -> str:
     told += f" {duration(forecast.seconds.value * forecast.goal)}"
     if forecast.day is None:
         return f"{told}."
-    return f"{told}; at {forecast.daily:.0f} min a day, as of late, on {forecast.day.isoformat()}."
+    daily = duration(60 * forecast.daily)
+    return f"{told}; at {daily} a day, as of late, on {forecast.day.isoformat()}."
 
 
 def chart_words(chart: Chart, found: Insight) -> str:

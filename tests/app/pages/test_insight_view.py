@@ -46,7 +46,9 @@ def test_when_to_stop(rate: Estimate, advice: str) -> None:
     assert told.startswith(advice)
     assert "30 answers took 8.0 min and corrected 12 animals" in told
     assert f"{rate.value:.2f} a minute (95 % interval {rate.low:.2f} to {rate.high:.2f})" in told
-    assert "About 20 wrong animals are left in 63 images." in told
+    assert "About 20 wrong animals may be left in 63 images." in told
+    few = insight_view.stop_words(Stop(30, 12, 8.0, rate, 0.3), 1)
+    assert "Less than one wrong animal may be left in 1 image." in few
     assert "left in" not in insight_view.stop_words(Stop(30, 12, 8.0, rate, None), 63)
 
 
