@@ -65,7 +65,8 @@ def resampled(values: Floats) -> Floats:
 @lru_cache(maxsize=64)  # a curve asks for the same length at every place
 def _times(n: int) -> Floats:
     """(RESAMPLES, n): how often each of n items is drawn."""
-    return np.random.default_rng(SEED).multinomial(n, np.full(n, 1 / n), RESAMPLES) * 1.0
+    times = np.random.default_rng(SEED).multinomial(n, np.full(n, 1 / n), RESAMPLES)
+    return times.astype(np.float64)
 
 
 def running(
