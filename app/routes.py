@@ -21,6 +21,7 @@ from app import jobs
 from app.context import Context
 from app.routes_assist import assist_routes
 from app.routes_gallery import gallery_routes
+from app.routes_insight import insight_routes
 from app.routes_pictures import picture_routes
 from app.workflow import documents, review
 from app.workflow.client import base_of_client
@@ -38,7 +39,7 @@ IfMatch = Annotated[str | None, Header()]
 def add_routes(app: FastAPI, context: Context) -> None:
     """Put the routes of the contract and the error answers on `app`."""
     own = (_documents(context), picture_routes(context), _lists(context), gallery_routes(context))
-    for routes in (*own, assist_routes(context, AUTHOR)):
+    for routes in (*own, assist_routes(context, AUTHOR), insight_routes(context)):
         app.include_router(routes, prefix="/api", dependencies=[Depends(_noticed(context))])
     add_errors(app)
 

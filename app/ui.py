@@ -1,4 +1,4 @@
-"""The page: three tabs, one look, no request to another host."""
+"""The page: four tabs, one look, no request to another host."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import gradio as gr
 from fastapi import FastAPI
 
 from app.context import Context
-from app.pages import data, label, train
+from app.pages import data, insight, label, train
 from app.pages.told import told
 from app.pages.words import text
 from app.security import MAX_UPLOAD_BYTES
@@ -79,10 +79,13 @@ def build(context: Context) -> gr.Blocks:
                 label_page = label.build(context)
             with gr.Tab("Train", id="train", render_children=True) as train_tab:
                 train_page = train.build(context)
+            with gr.Tab("Insight", id="insight", render_children=True) as insight_tab:
+                insight_page = insight.build(context)
             with gr.Tab("Data", id="data", render_children=True) as data_tab:
                 data_page = data.build(context)
         label.wire(label_page, demo, tabs)
         train.wire(train_page, demo, train_tab, tabs, label_page)
+        insight.wire(insight_page, insight_tab, (label_tab, train_tab, data_tab))
         data.wire(data_page, demo, data_tab, tabs, label_page)
         label_tab.select(
             told(label_page.again),

@@ -9,9 +9,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 FORBIDDEN = {
-    "data_io": {"app", "model", "torch", "torchvision", "timm", "onnxruntime", "gradio", "fastapi"},
-    "model": {"app", "gradio", "fastapi", "sqlalchemy", "alembic"},
-    "app/workflow": {"gradio", "fastapi", "starlette"},
+    "data_io": {"app", "model", "torch", "torchvision", "timm", "onnxruntime", "gradio", "fastapi"}
+    | {"matplotlib"},
+    "model": {"app", "gradio", "fastapi", "sqlalchemy", "alembic", "matplotlib"},
+    "app/workflow": {"gradio", "fastapi", "starlette", "matplotlib"},
 }
 FORBIDDEN_STORE_IN_MODEL = "data_io.store"
 

@@ -24,6 +24,7 @@ PACKAGES = {
     "onnx": "onnx",
     "onnxscript": "onnxscript",
     "gradio": "gradio",
+    "matplotlib": "matplotlib",
     "pycocotools": "pycocotools",
     "shapely": "shapely",
     "opencv-python-headless": "cv2",

@@ -83,6 +83,7 @@ class Editor {
   /** Another image was asked for; until it is here nothing can be edited. */
   leave() {
     this.ready = false;
+    this.safety.clock.show(null);
     delete this.root.dataset.ready;
     delete this.root.dataset.error;
     this.panel.showOverlay("Loading…", "", true);
@@ -92,6 +93,7 @@ class Editor {
   show(session, picture) {
     const { id, width, height } = session.image;
     this.session = session;
+    this.safety.clock.show(id);
     this.state.picture?.close();
     this.view.setImage(width, height);
     this.view.fit();

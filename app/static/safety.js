@@ -2,6 +2,7 @@
 // and the edits of earlier visits that never reached the server.
 
 import * as api from "./api.js";
+import { Clock } from "./clock.js";
 import { Journal } from "./journal.js";
 import { SaveQueue } from "./saves.js";
 import { Session } from "./store.js";
@@ -15,7 +16,8 @@ const silent = {
 
 // One of each a page: unsaved work outlives the component, which Gradio may unmount at any time.
 const journal = new Journal();
-const queue = new SaveQueue(silent, journal);
+const clock = new Clock();
+const queue = new SaveQueue(silent, journal, clock);
 
 for (const name of ["online", "focus"]) {
   window.addEventListener(name, () => {
@@ -57,6 +59,8 @@ export class Safety {
   constructor(editor, signal) {
     this.editor = editor;
     this.queue = queue;
+    this.clock = clock;
+    clock.watch(editor.root, signal);
     window.addEventListener("beforeunload", (event) => this.warn(event), { signal });
     window.addEventListener("online", () => this.reopen(), { signal });
     window.addEventListener("focus", () => this.reopen(), { signal });

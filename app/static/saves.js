@@ -2,6 +2,7 @@
 // the revision of its own session, so it cannot reach another image however fast one navigates.
 
 import * as api from "./api.js";
+import { Clock } from "./clock.js";
 
 const FIRST_RETRY = 1000; // ms; doubles up to LAST_RETRY
 const LAST_RETRY = 30000;
@@ -27,9 +28,10 @@ const TEXT = {
  * `on.idle(session)` before a merge, which must not change an animal under a gesture.
  */
 export class SaveQueue {
-  constructor(on, journal) {
+  constructor(on, journal, clock = new Clock()) {
     this.on = on;
     this.journal = journal;
+    this.clock = clock; // tells each request the person's time on its image
     this.sessions = new Map(); // image id -> session with something unsaved
     this.problems = new Map(); // image id -> {state, message}
     this.busy = null; // session whose request is under way
@@ -161,6 +163,8 @@ export class SaveQueue {
       if (this.withdrew(session)) this.on.merged(session);
     } else {
       const reply = await api.putDocument(id, revision, snapshot.body);
+      // Nothing was new, so nothing was stored, the time neither.
+      if (reply.revision === revision) this.clock.giveBack(id, snapshot.body.seconds);
       session.saved(snapshot, reply.revision);
     }
     session.sending = null;
@@ -174,7 +178,11 @@ export class SaveQueue {
     const [answer] = session.answers;
     // Skipping stores nothing but the region's state, so edits go first.
     const later = !answer || (answer.action === "skip" && session.edited);
-    return { snapshot: session.snapshot(), answer: later ? null : answer };
+    const snapshot = session.snapshot();
+    const sent = later ? null : answer;
+    // Skipping makes no revision that could keep the time.
+    if (sent?.action !== "skip") snapshot.body.seconds = this.clock.take(session.id);
+    return { snapshot, answer: sent };
   }
 
   async failed(session, error) {
@@ -182,7 +190,7 @@ export class SaveQueue {
     const problem = { message: error.message, state: stateOf(error) };
     if (!(error instanceof api.ApiError)) console.error(error);
     // While nobody is signed in nothing is judged: an earlier copy may be stored all the same.
-    if (!error.temporary && problem.state !== "expired") session.sending = null;
+    if (!error.temporary && problem.state !== "expired") this.takeBack(session);
     // A refused answer (a region that is gone, say) must not block the edits behind it.
     if (problem.state === "error" && session.answers.length) session.answers.shift();
     this.problems.set(session.id, problem);
@@ -190,6 +198,12 @@ export class SaveQueue {
     if (error.temporary) this.later();
     if (problem.state === "error") this.on.error(session, error);
     return null;
+  }
+
+  /** What was sent is not stored, and goes out in another shape. */
+  takeBack(session) {
+    this.clock.giveBack(session.id, session.sending?.snapshot.body.seconds);
+    session.sending = null;
   }
 
   /** True when a merge has withdrawn answers: who waits for one must not take it for stored. */
@@ -211,7 +225,7 @@ export class SaveQueue {
       return;
     }
     await this.on.idle(session);
-    session.sending = null;
+    this.takeBack(session);
     session.merges = (session.merges ?? 0) + 1;
     if (session.reconcile(newest)) {
       this.on.merged(session);

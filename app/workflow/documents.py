@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import PurePath
 from typing import Any, Literal
 
+from app.workflow import measure
 from app.workflow.requests import holds, holds_answer, made_from, received, same_instances
 from app.workflow.views import View, view
 from data_io.errors import ConflictError, DataError
@@ -19,7 +20,7 @@ from data_io.geometry import (
     rle_union,
 )
 from data_io.pyramid import is_tiled
-from data_io.store import Store
+from data_io.store import NewReading, Store
 from data_io.types import Instance, Parts, RegionState, ReviewRegion, Revision
 
 Action = Literal["accept", "fix", "skip"]
@@ -106,7 +107,8 @@ def save(
         return {"revision": seen.number}
     verified = seen.revision.verified if seen.revision else ()
     try:
-        revision = add_revision(store, seen, instances, rejected, verified, author)
+        reading = measure.saved(body.get("seconds"))
+        revision = add_revision(store, seen, instances, rejected, verified, author, None, reading)
     except ConflictError:  # perhaps another copy of this request was faster: look again
         return save(store, image_id, base, body, author)
     return {"revision": revision.number}
@@ -155,9 +157,11 @@ def answer_region(
             if area_of_rle(rle_intersection([seen.raster(one.parts), area]))
         ]
         verified = parts_of_rle(rle_union([seen.verified, area]))
-        answer = (region_id, state)
+        label, answer = (*instances, *adopted), (region_id, state)
+        spent = body.get("seconds")
+        reading = measure.measured(store, seen, label, area, spent, region_id)
         try:
-            add_revision(store, seen, (*instances, *adopted), rejected, verified, author, answer)
+            add_revision(store, seen, label, rejected, verified, author, answer, reading)
         except ConflictError:  # see `save`
             return answer_region(store, image_id, region_id, base, body, author)
     _close_covered(store, image_id)
@@ -186,10 +190,12 @@ def accept_image(
         check_base(seen, base)
         if body.get("version") != seen.version:
             raise StaleError
-        adopted = seen.pending(instances, rejected)
+        label = (*instances, *seen.pending(instances, rejected))
         verified = full_image(seen.record.height, seen.record.width)
+        area = seen.raster(verified)
+        reading = measure.measured(store, seen, label, area, body.get("seconds"))
         try:
-            add_revision(store, seen, (*instances, *adopted), rejected, verified, author)
+            add_revision(store, seen, label, rejected, verified, author, None, reading)
         except ConflictError:  # see `save`
             return accept_image(store, image_id, base, body, author)
     _close_covered(store, image_id)
@@ -204,6 +210,7 @@ def add_revision(
     verified: Parts,
     author: str,
     answer: tuple[str, RegionState] | None = None,
+    reading: NewReading | None = None,
 ) -> Revision:
     """Store the next revision of the image that was seen; see `Store.save_revision`."""
     return store.save_revision(
@@ -215,6 +222,7 @@ def add_revision(
         rejected=rejected,
         proposal=seen.version,
         answer=answer,
+        reading=reading,
     )
 
 

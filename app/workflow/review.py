@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from app.workflow import documents
+from app.workflow import documents, measure
 from app.workflow.documents import add_revision, check_base
 from app.workflow.requests import holds, made_from, received
 from app.workflow.views import View, view
@@ -49,8 +49,9 @@ def answer_region(
     answer: tuple[str, RegionState] | None = None
     if region.version == seen.version:
         answer = (region.id, "open")
+    reading = measure.taken_back(body.get("seconds"), region.id)
     try:
-        add_revision(store, seen, instances, rejected, verified, author, answer)
+        add_revision(store, seen, instances, rejected, verified, author, answer, reading)
     except ConflictError:  # perhaps another copy of this request was faster: look again
         return answer_region(store, image_id, region_id, base, body, author)
     return documents.document(store, image_id)
@@ -77,8 +78,9 @@ def reopen_image(
     check_base(seen, base)
     instances, rejected = received(store, seen, body)
     verified = _verified_before(store, seen)
+    reading = measure.taken_back(body.get("seconds"), None)
     try:
-        add_revision(store, seen, instances, rejected, verified, author)
+        add_revision(store, seen, instances, rejected, verified, author, None, reading)
     except ConflictError:  # perhaps another copy of this request was faster: look again
         return reopen_image(store, image_id, base, body, author)
     _open_uncovered(store, image_id)

@@ -12,6 +12,8 @@ from data_io.store.records import (
     GalleryRow,
     ImageState,
     NewImage,
+    NewReading,
+    Reading,
     VerifiedState,
 )
 from data_io.store.store import Store
@@ -22,6 +24,8 @@ __all__ = [
     "GalleryRow",
     "ImageState",
     "NewImage",
+    "NewReading",
+    "Reading",
     "Store",
     "VerifiedState",
 ]

@@ -18,7 +18,8 @@ from data_io.store.database import Database
 from data_io.store.images import image_rows, require_image
 from data_io.store.numbering import check_instances, number_instances
 from data_io.store.proposals import set_region_state
-from data_io.store.records import FirstRevision, VerifiedState
+from data_io.store.readings import add_reading
+from data_io.store.records import FirstRevision, NewReading, VerifiedState
 from data_io.types import Category, ImageRecord, Instance, Parts, RegionState, Revision
 
 _table = schema.revisions
@@ -77,6 +78,20 @@ def _revision(row: Row[Any], merged: dict[str, str]) -> Revision:
     )
 
 
+def _saved(
+    row: dict[str, Any], instances: Sequence[Instance], verified: Parts, rejected: Sequence[str]
+) -> Revision:
+    """The revision of a row that was just written, without reading it back."""
+    plain = {name: row[name] for name in ("image", "number", "parent", "author", "proposal")}
+    return Revision(
+        **plain,
+        time=codec.time_of_text(row["time"]),
+        instances=tuple(instances),
+        verified=tuple(verified),
+        rejected=tuple(rejected),
+    )
+
+
 def _after_merges(instance: Instance, merged: dict[str, str]) -> Instance:
     """The instance as it would be read back."""
     if instance.category not in merged:
@@ -125,6 +140,7 @@ class Revisions(Database):
         rejected: Sequence[str] = (),
         proposal: str | None = None,
         answer: tuple[str, RegionState] | None = None,
+        reading: NewReading | None = None,
     ) -> Revision:
         """Add revision `base` + 1 in one transaction; when this returns it is on the disk.
 
@@ -137,6 +153,7 @@ class Revisions(Database):
             rejected: ids of proposed instances the person deleted.
             proposal: the model version whose proposal was on the screen.
             answer: (region id, new state) to answer a review region in the same transaction.
+            reading: what this cost the person and bought; stored in the same transaction.
 
         Raises:
             ConflictError: `base` is not the newest revision; nothing was changed.
@@ -162,18 +179,10 @@ class Revisions(Database):
             _insert(connection, row, image, instances)
             if answer is not None:
                 set_region_state(connection, answer[0], answer[1], image=image)
+            if reading is not None:
+                add_reading(connection, image, base + 1, reading)
             merged = merged_map(connection)
-        return Revision(
-            image=image,
-            number=base + 1,
-            parent=base or None,
-            author=author,
-            time=codec.time_of_text(row["time"]),
-            instances=tuple(_after_merges(one, merged) for one in instances),
-            verified=tuple(verified),
-            rejected=tuple(rejected),
-            proposal=proposal,
-        )
+        return _saved(row, [_after_merges(one, merged) for one in instances], verified, rejected)
 
     def save_first_revisions(self, batch: Sequence[FirstRevision], author: str) -> None:
         """Add revision 1 of many images; a crash keeps whole chunks of them.

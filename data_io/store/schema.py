@@ -12,6 +12,7 @@ from sqlalchemy import (
     Column,
     Float,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -80,6 +81,31 @@ Index(
     revisions.c.number,
     revisions.c.verified_state,
     revisions.c.instance_count,
+)
+
+# What the answer that made a revision cost and bought; see `records.NewReading`.
+readings = Table(
+    "readings",
+    metadata,
+    Column("image", String, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("region", String),
+    Column("seconds", Float),
+    Column("version", String),
+    Column("kept", Integer, nullable=False),
+    Column("changed", Integer, nullable=False),
+    Column("added", Integer, nullable=False),
+    Column("deleted", Integer, nullable=False),
+    Column("pixels_both", Integer, nullable=False),
+    Column("pixels_either", Integer, nullable=False),
+    Column("pixels_wrong", Integer, nullable=False),
+    Column("pixels_caught", Integer, nullable=False),
+    Column("audits", Integer, nullable=False),
+    Column("audits_wrong", Integer, nullable=False),
+    Column("bins", String, nullable=False),
+    Column("taken_back", Integer),
+    ForeignKeyConstraint(["image", "number"], ["revisions.image", "revisions.number"]),
 )
 
 annotation_numbers = Table(

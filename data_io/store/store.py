@@ -14,6 +14,7 @@ from data_io.store.jobs import Jobs
 from data_io.store.migrate import bring_up_to_date
 from data_io.store.numbering import Numbering
 from data_io.store.proposals import Proposals
+from data_io.store.readings import Readings
 from data_io.store.revisions import Revisions
 from data_io.store.states import States
 from data_io.store.versions import Versions
@@ -21,7 +22,9 @@ from data_io.store.versions import Versions
 FOLDERS = ("images", "artifacts", "versions", "jobs", "snapshots")
 
 
-class Store(Categories, Images, Revisions, Numbering, Proposals, States, Gallery, Jobs, Versions):
+class Store(
+    Categories, Images, Revisions, Numbering, Proposals, Readings, States, Gallery, Jobs, Versions
+):
     """A project: `project` is its folder, every method is one transaction.
 
     Thread-safe: each call takes its own connection. Several processes may open one project. Every

@@ -16,7 +16,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection
 
 from data_io.errors import StoreError
-from data_io.store import NewImage, Store, migrate
+from data_io.store import NewImage, NewReading, Store, migrate
 from data_io.store.database import DATABASE_NAME, make_engine
 from data_io.store.schema import metadata
 from data_io.types import Category, ImageRecord, Instance, Proposal
@@ -117,7 +117,8 @@ def test_what_images_hold_is_read_from_the_revisions_of_an_older_project(
 
 
 def _drop_changes(connection: Connection) -> None:
-    """Undo the fourth migration."""
+    """Undo the migrations from the fourth on."""
+    connection.exec_driver_sql("DROP TABLE readings")
     find = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND name LIKE '%changed%'"
     for trigger in connection.exec_driver_sql(find).scalars().all():
         connection.exec_driver_sql(f"DROP TRIGGER {trigger}")
@@ -136,6 +137,23 @@ def test_states_of_an_older_project_are_read_and_followed(
         assert store.image_states()[labeled.id].revision == 1
         store.save_revision(labeled.id, 1, [], (), "me")
         assert store.image_states()[labeled.id].revision == 2
+
+
+def test_answers_of_an_older_project_have_no_reading_and_new_ones_have(
+    project: Path, labeled: ImageRecord
+) -> None:
+    engine = make_engine(project / DATABASE_NAME, foreign_keys=False)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE readings")
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0004'")
+    engine.dispose()
+    with Store.open(project) as store:
+        assert store.readings() == []
+        reading = NewReading(kind="save", seconds=2.5)
+        store.save_revision(labeled.id, 1, [], (), "me", reading=reading)
+        assert [(one.number, one.seconds) for one in store.readings()] == [(2, 2.5)]
+        assert store.check() == []
+    assert (project / f"{DATABASE_NAME}.bak-0004").is_file()
 
 
 def test_an_older_database_is_copied_then_migrated(

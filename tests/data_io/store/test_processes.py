@@ -21,7 +21,7 @@ COMMON = """
 import sys
 from data_io.errors import ConflictError
 from data_io.geometry import full_image
-from data_io.store import Store
+from data_io.store import NewReading, Store
 from data_io.types import Instance
 """
 
@@ -36,7 +36,10 @@ with Store.open(sys.argv[1]) as store:
         for image in images:
             name = f"{image}-{newest[image] + 1}"
             herd = [Instance(f"{name}-{n}", category, full_image(9, 9)) for n in range(20)]
-            saved = store.save_revision(image, newest[image], herd, full_image(48, 64), "dies")
+            told = NewReading(kind="image", added=newest[image] + 1)
+            saved = store.save_revision(
+                image, newest[image], herd, full_image(48, 64), "dies", reading=told
+            )
             newest[image] = saved.number
             print(image, saved.number, flush=True)
 """
@@ -96,6 +99,9 @@ def test_no_acknowledged_revision_is_lost_when_the_process_is_killed(
                 ids = [instance.id for instance in revision.instances]
                 assert ids == [f"{image}-{number}-{n}" for n in range(20)]
                 assert sorted(store.annotation_ids(ids).values())[0] >= 1
+            for image in {image for image, _ in acknowledged}:  # each revision with its reading
+                told = [(one.number, one.added) for one in store.readings(image)]
+                assert told == [(number, number) for number in store.revision_numbers(image)]
 
 
 def test_two_processes_saving_one_image_lose_no_revision(project: Path, run_python: Start) -> None:
