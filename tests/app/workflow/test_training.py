@@ -180,9 +180,10 @@ def test_a_trainer_killed_before_its_result_goes_on_and_after_it_does_not(
 
 
 def test_a_degenerate_version_is_kept_aside(project, trained):
-    job, folder = trained("v1-a", degenerate=True, message="it finds no animal")
+    job, folder = trained("v1-a", degenerate=True, metrics={"iou": 0.012, "on": "validation"})
     result = training.finalise(project, job, folder)
-    assert (result["promoted"], result["why"]) == (False, "kept aside: it finds no animal")
+    why = "kept aside: it finds next to no animal: IoU 0.012 on validation images"
+    assert (result["promoted"], result["why"]) == (False, why)
     assert project.promoted() is None
     assert training.usable_version(project).id == "v1-a"
 
