@@ -156,10 +156,19 @@ def fault(scores: Sequence[ImageScore]) -> str:
 def told_fault(result: Mapping[str, Any]) -> str:
     """Why the trainer's own figures speak against its version, in words; "" when they do not."""
     if result.get("degenerate"):
-        return str(result.get("message") or "it finds no animal, or only animals")
+        return f"it finds next to no animal{_trainers_iou(result)}"
     if any(not np.isfinite(value) for value in _numbers(result)):
         return "a figure of its training is not a finite number; train with smaller learning rates"
     return ""
+
+
+def _trainers_iou(result: Mapping[str, Any]) -> str:
+    metrics = result.get("metrics") or {}
+    iou = metrics.get("iou")
+    if not isinstance(iou, int | float):
+        return ""
+    where = "validation images" if metrics.get("on") == "validation" else "what it learned from"
+    return f": IoU {iou:.3f} on {where}"
 
 
 def finite(value: Any) -> Any:

@@ -100,6 +100,7 @@ def trained(store: Store, version: str) -> dict[str, Any]:
     return training.finalise(store, job, folder)
 
 
+@pytest.mark.long
 def test_corrupted_labels_never_replace_what_was_learned_from_right_ones(
     herd: Store, masks: list[np.ndarray]
 ) -> None:
@@ -110,7 +111,7 @@ def test_corrupted_labels_never_replace_what_was_learned_from_right_ones(
     bad = trained(herd, "v2")
     assert not bad["promoted"]
     assert bad["why"].startswith("kept aside: ")
-    assert "IoU" in bad["why"] or "finds no animal" in bad["why"]
+    assert "IoU" in bad["why"]
     promoted = herd.promoted()
     assert promoted is not None
     assert promoted.id == "v1"

@@ -88,7 +88,7 @@ def finish(project: Store, trained: Job) -> Callable[[str, str], int]:
 
     def run(when: str, where: str) -> int:
         command = [sys.executable, "-c", WORKER, str(project.project), trained.id, when, where]
-        return subprocess.run(command, cwd=jobs.ROOT, check=False, timeout=120).returncode
+        return subprocess.run(command, cwd=jobs.ROOT, check=False, timeout=600).returncode
 
     return run
 

@@ -230,9 +230,10 @@ def test_a_training_leaves_cores_to_the_page(project, animal, started, monkeypat
 
 
 def test_a_degenerate_version_is_kept_aside(project, trained):
-    job, folder = trained("v1-a", degenerate=True, message="it finds no animal")
+    job, folder = trained("v1-a", degenerate=True, metrics={"iou": 0.012, "on": "validation"})
     result = training.finalise(project, job, folder)
-    assert (result["promoted"], result["why"]) == (False, "kept aside: it finds no animal")
+    why = "kept aside: it finds next to no animal: IoU 0.012 on validation images"
+    assert (result["promoted"], result["why"]) == (False, why)
     assert project.promoted() is None
     assert training.usable_version(project).id == "v1-a"
 
