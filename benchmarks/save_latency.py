@@ -33,7 +33,7 @@ from data_io.types import Instance
 
 WARM_UP = 10
 LABELED = 3
-START_SECONDS = 120.0
+START_SECONDS = 300.0
 ALLOWED_MS, ALLOWED_FACTOR = 150.0, 1.5
 
 

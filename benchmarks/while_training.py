@@ -67,9 +67,12 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         server, port = serve(project)
         try:
             with Store.open(project, create=False) as store:
-                client = Client(port)
-                idle, busy = take_turns(store, client, images, options.rounds, options.count)
-                cancelled = cancellations(store, options.cancels)
+                try:
+                    idle, busy = take_turns(store, port, images, options.rounds, options.count)
+                    cancelled = cancellations(store, options.cancels)
+                finally:  # a failure leaves no training behind
+                    for left in jobs.running(store, "train"):
+                        jobs.cancel_job(store, left.id)
         finally:
             server.terminate()
             server.wait(15)
@@ -87,17 +90,18 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def take_turns(
-    store: Store, client: Client, images: list[str], rounds: int, count: int
+    store: Store, port: int, images: list[str], rounds: int, count: int
 ) -> tuple[Spent, Spent]:
     """Milliseconds of every call, idle and during a training, which is paused in between."""
     idle: Spent = {name: [] for name in ACTIONS}
     busy: Spent = {name: [] for name in ACTIONS}
     job: Job | None = None
     for turn in range(rounds):
-        measure(store, client, images, count, idle)
+        # A new connection each time: the server closes one that is silent while a training starts.
+        measure(store, Client(port), images, count, idle)
         job = training.start_training(store) if job is None else jobs.resume_job(store, job.id)
         wait_until_learning(store, job, 2 * turn + 2)
-        measure(store, client, images, count, busy)
+        measure(store, Client(port), images, count, busy)
         state = store.job(job.id).state
         if state != "running":
             raise SystemExit(f"the training was {state} before the round ended; use fewer calls")
