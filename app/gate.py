@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from app import scores, settings, validation_set
+from app.meter import Prequential
 from app.scores import Entrant, ImageScore, Truth
 from app.settings import Settings
 from data_io.errors import DataError
@@ -25,15 +26,6 @@ MOST = 40  # validation images that are scored; a person's own split may have th
 FRESH = 20  # newest pre-labels that are looked at
 PROBES = 6  # images that show whether a version finds anything, where there is nothing better
 Check = Callable[[], None]
-
-
-@dataclass(frozen=True)
-class Prequential:
-    """An image's pre-label by `version` against its final label: IoU of animal pixels in [0, 1]."""
-
-    image: str
-    version: str
-    iou: float
 
 
 @dataclass(frozen=True)

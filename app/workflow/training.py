@@ -17,8 +17,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Any
 
-from app import gate, jobs, retention, scores, settings, validation_set
-from app.gate import Prequential, Verdict
+from app import gate, jobs, meter, retention, scores, settings, validation_set
+from app.gate import Verdict
+from app.meter import Prequential
 from app.run import Run, Stopped, exclusive
 from app.scores import Entrant
 from app.workflow import labels, warm_start
@@ -99,7 +100,8 @@ def run_training(run: Run) -> dict[str, Any]:
     with exclusive(run, LOCK) as lock:
         if not _is_trained(run):
             _train(run, lock)
-        result = finalise(run.store, run.job, run.folder, check=run.check)
+        known = meter.prequential(run.store)
+        result = finalise(run.store, run.job, run.folder, known, run.check)
     retention.tidy(run.store)
     return result
 

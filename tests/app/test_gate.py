@@ -14,7 +14,8 @@ import torch
 from PIL import Image
 
 from app import gate, scores
-from app.gate import Pair, Prequential, Verdict, compare
+from app.gate import Pair, Verdict, compare
+from app.meter import Prequential
 from app.scores import Entrant
 from app.workflow.imports import import_source
 from data_io.errors import DataError
