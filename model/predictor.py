@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -65,6 +65,14 @@ class Prediction:
     probability: Floats
     uncertainty: NDArray[np.uint8]
     instances: tuple[Instance, ...]
+
+
+class Seen(NamedTuple):
+    """What a network says of an image and its mirror image, on stride 4 of the image."""
+
+    probability: Floats  # (C, h, w) mean softmax of both
+    maps: InstanceMaps | None  # of the instance head, where there is one
+    differs: Floats  # (h, w) in [0, 1]: probability that both looks place otherwise
 
 
 class Predictor:
@@ -128,7 +136,7 @@ class Predictor:
             image: (H, W, 3) uint8 RGB of any size.
         """
         height, width = image.shape[:2]
-        probability, maps = self.maps(image)
+        probability, maps, _ = self.seen(image)
         made = instances.tell_apart(probability, height, width, self.categories, self.version, maps)
         unsure = uncertainty.with_doubt(uncertainty.entropy(probability), probability, made.doubt)
         return Prediction(probability, uncertainty.to_bytes(unsure), made.instances)
@@ -143,6 +151,11 @@ class Predictor:
             Softmax (C, ceil(H/4), ceil(W/4)) float32 that sums to 1 over C, and the maps of the
             instance head on the same grid, where there is one.
         """
+        probability, maps, _ = self.seen(image)
+        return probability, maps
+
+    def seen(self, image: NDArray[np.uint8]) -> Seen:
+        """As `maps`, and how much the mirror image disagrees."""
         require_image(image)
         height, width = image.shape[:2]
         usual = self.scaling.usual(width, height)
@@ -152,19 +165,20 @@ class Predictor:
             layers = self._in_tiles(image, layers, wanted)
         return self._sorted(layers)
 
-    def _sorted(self, layers: Floats) -> tuple[Floats, InstanceMaps | None]:
-        probability, rest = np.split(layers, [len(self.categories) + 1])
-        if not len(rest):
-            return probability, None
+    def _sorted(self, layers: Floats) -> Seen:
+        probability, (differs, *rest) = np.split(layers, [len(self.categories) + 1])
+        if not rest:
+            return Seen(probability, None, differs)
         center, x, y, contact, core = rest
-        return probability, InstanceMaps(center, np.stack([x, y]), contact, core)
+        maps = InstanceMaps(center, np.stack([x, y]), contact, core)
+        return Seen(probability, maps, differs)
 
     def _in_tiles(self, image: NDArray[np.uint8], whole: Floats, zoom: float) -> Floats:
         """`_look` at a larger size, but for animals that are whole in no tile, those of `whole`."""
         tile = round(self.scaling.max_side / zoom / STRIDE) * STRIDE
         overlap = round(OVERLAP * tile)
         fine = tiled(image, lambda part: self._look(part, zoom), tile, overlap)
-        probability, maps = self._sorted(whole)
+        probability, maps, _ = self._sorted(whole)
         numbers = instances.numbered(probability, maps)
         return np.where(animals_beyond(numbers, overlap), whole, fine)
 
@@ -172,8 +186,8 @@ class Predictor:
         """The network's answer to an image scaled by `zoom`, on stride 4 of the image.
 
         Returns:
-            (C, h, w) softmax, and where there is an instance head center, x, y (in cells of the
-            image), contact and core.
+            (C, h, w) softmax, disagreement, and where there is an instance head center, x, y (in
+            cells of the image), contact and core.
         """
         height, width = image.shape[:2]
         h, w = max(1, round(height * zoom)), max(1, round(width * zoom))
@@ -184,7 +198,9 @@ class Predictor:
         batch = np.ascontiguousarray(batch, np.float32)
         mirrored = np.ascontiguousarray(batch[..., ::-1])
         seen, turned = self._run(batch), self._run(mirrored)
-        mean = (_softmax(seen[0][0]) + _softmax(turned[0][0])[..., ::-1]) * np.float32(0.5)
+        one, other = _softmax(seen[0][0]), _softmax(turned[0][0])[..., ::-1]
+        differs = np.abs(one - other).sum(0, keepdims=True) * np.float32(0.5)
+        mean = np.concatenate([(one + other) * np.float32(0.5), differs])
         if len(seen) > 1:
             back = turned[1][0][..., ::-1] * MIRRORED
             animals = (seen[1][0] + back) * np.float32(0.5)
