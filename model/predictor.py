@@ -1,9 +1,10 @@
 """One image -> what a model version proposes for it.
 
 Route: scale to the version's long side -> normalize -> pad to a multiple of 32 -> network, once
-more mirrored -> mean probability -> stride 4 of the image -> instances, uncertainty. Where a
-project's animals would become too small, a larger image is looked at in tiles as well. Regions and
-score are left to `model.uncertainty`, since they depend on what a person has verified already.
+more mirrored -> mean probability -> stride 4 of the image -> calibrated -> instances, uncertainty.
+Where a project's animals would become too small, a larger image is looked at in tiles as well.
+Regions and score are left to `model.regions` and `model.uncertainty`, since they depend on what a
+person has verified already.
 
 On the CPU the network runs in ONNX Runtime (less than half the time of eager torch), on CUDA in
 torch with autocast.
@@ -26,11 +27,13 @@ from data_io.atomic import file_sha256
 from data_io.errors import DataError
 from data_io.types import Instance
 from model import instances, uncertainty
+from model.calibrate import Calibration, tempered
 from model.checkpoint import ONNX, load_version, read_meta
 from model.config import MASK_RCNN
 from model.instances import STRIDE, resample
 from model.network import MULTIPLE, SegmentationNetwork
 from model.pieces import InstanceMaps
+from model.regions import Doubts
 from model.scale import Scaling
 from model.tiles import LARGER, OVERLAP, animals_beyond, tiled
 
@@ -57,20 +60,22 @@ class Prediction:
 
     Attributes:
         probability: (C, h, w) float32 softmax at stride 4 of the image, h = ceil(H/4); class 0 is
-            the background, class c the predictor's ``categories[c - 1]``.
+            the background, class c the predictor's ``categories[c - 1]``; calibrated.
         uncertainty: (h, w) uint8, 255 = entropy / ln C of 1; doubts about whose a cell is count.
         instances: animals in image pixels, with scores and the version's id.
+        doubts: what made the uncertainty; None = not known.
     """
 
     probability: Floats
     uncertainty: NDArray[np.uint8]
     instances: tuple[Instance, ...]
+    doubts: Doubts | None = None
 
 
 class Seen(NamedTuple):
     """What a network says of an image and its mirror image, on stride 4 of the image."""
 
-    probability: Floats  # (C, h, w) mean softmax of both
+    probability: Floats  # (C, h, w) mean softmax of both, calibrated
     maps: InstanceMaps | None  # of the instance head, where there is one
     differs: Floats  # (h, w) in [0, 1]: probability that both looks place otherwise
 
@@ -81,6 +86,7 @@ class Predictor:
     Attributes:
         version: id of the version. categories: category ids of the classes 1..C-1.
         device: where the network runs. scaling: at which size images are looked at.
+        calibration: how sure the network's answers are made.
     """
 
     def __init__(self, run: Run, meta: Mapping[str, Any], version: str, device: str) -> None:
@@ -91,6 +97,7 @@ class Predictor:
         self.scaling = Scaling(
             int(meta["max_side"]), float(meta["least_animal"]), float(meta["small_animal"])
         )
+        self.calibration = Calibration.of_dict(meta.get("calibration"))
         # (3, 1, 1) each: one multiplication and one addition normalize bytes
         std = np.asarray(meta["std"], np.float32).reshape(3, 1, 1)
         self._scale = 1 / (255 * std)
@@ -129,6 +136,18 @@ class Predictor:
             run = _torch(load_version(folder)[0], chosen)
         return cls(run, meta, str(meta.get("id") or folder.name), chosen)
 
+    @classmethod
+    def of_network(
+        cls, network: SegmentationNetwork, meta: Mapping[str, Any], device: str
+    ) -> Predictor:
+        """A network that is no version yet; it moves to the device, in eval mode.
+
+        Args:
+            meta: what a ``version.json`` must have, see `NEEDED`.
+            device: cpu, cuda or mps.
+        """
+        return cls(_torch(network, device), meta, "", device)
+
     def predict(self, image: NDArray[np.uint8]) -> Prediction:
         """Everything the version proposes for an image.
 
@@ -136,10 +155,11 @@ class Predictor:
             image: (H, W, 3) uint8 RGB of any size.
         """
         height, width = image.shape[:2]
-        probability, maps, _ = self.seen(image)
+        probability, maps, differs = self.seen(image)
         made = instances.tell_apart(probability, height, width, self.categories, self.version, maps)
-        unsure = uncertainty.with_doubt(uncertainty.entropy(probability), probability, made.doubt)
-        return Prediction(probability, uncertainty.to_bytes(unsure), made.instances)
+        whose = uncertainty.whose_doubt(probability, made.doubt)
+        unsure = uncertainty.uncertainty_map(probability, whose)
+        return Prediction(probability, unsure, made.instances, Doubts(whose, differs))
 
     def maps(self, image: NDArray[np.uint8]) -> tuple[Floats, InstanceMaps | None]:
         """What the network says, averaged over the image and its mirror image.
@@ -166,7 +186,8 @@ class Predictor:
         return self._sorted(layers)
 
     def _sorted(self, layers: Floats) -> Seen:
-        probability, (differs, *rest) = np.split(layers, [len(self.categories) + 1])
+        said, (differs, *rest) = np.split(layers, [len(self.categories) + 1])
+        probability = tempered(said, self.calibration.temperature)
         if not rest:
             return Seen(probability, None, differs)
         center, x, y, contact, core = rest

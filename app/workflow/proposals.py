@@ -20,6 +20,7 @@ from data_io.images import read
 from data_io.store import Store
 from data_io.types import ImageRecord, Job, Proposal
 from model import uncertainty
+from model.regions import regions
 
 if TYPE_CHECKING:
     from model.predictor import Predictor
@@ -150,7 +151,7 @@ def propose(store: Store, predictor: Predictor, version: str, record: ImageRecor
             uncertainty=Artifacts(store.project).write_uncertainty(record.id, version, unsure),
             score=uncertainty.image_score(unsure, classes),
         ),
-        uncertainty.regions(
+        regions(
             unsure,
             prediction.instances,
             *size,
@@ -158,6 +159,7 @@ def propose(store: Store, predictor: Predictor, version: str, record: ImageRecor
             version=version,
             image=record.id,
             verified=verified,
+            doubts=prediction.doubts,
         ),
     )
 
