@@ -5,26 +5,30 @@ right (Guo et al., On Calibration of Modern Neural Networks, ICML 2017): probabi
 the power 1 / T and normalized again, which leaves the most probable class what it was. T is fitted
 to images that nobody learned.
 
-Convention: probabilities are (C, n) or (C, h, w), class 0 = background.
+Convention: probabilities are (C, n) or (C, h, w), class 0 = background, at stride 4 of the image
+where they are maps. What is fitted are PIXELS, between the middles of cells too: people see pixels,
+and cells that an outline crosses would look less sure than they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-STRIDE = 4  # image pixels per cell
+from model.instances import STRIDE, resample
+
+EVERY = 3  # pixels from one that is looked at to the next, no multiple of the stride
+LEAST = np.float32(1e-30)  # probability
 COOLEST, HOTTEST = 0.5, 4.0  # a temperature beyond says that something else is wrong
-MOST_CELLS = 1 << 18  # that a temperature is fitted to
+MOST_PIXELS = 1 << 18  # that a temperature is fitted to
 BINS = 15
 HALVINGS = 40
 
 Floats = NDArray[np.float32]
-Counts = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -60,58 +64,85 @@ def tempered(probability: Floats, temperature: float) -> Floats:
     """Probabilities over axis 0 at another temperature; the order of the classes stays."""
     if temperature == 1:
         return probability
-    power = np.maximum(probability, np.float32(1e-30)) ** np.float32(1 / temperature)
+    power = np.maximum(probability, LEAST) ** np.float32(1 / temperature)
     return np.asarray(power / power.sum(0), np.float32)
 
 
-def class_shares(labels: NDArray[np.uint8], classes: int) -> Counts:
-    """How many pixels of each class every cell shows.
+class Samples(NamedTuple):
+    """Pixels of an image with a known class."""
+
+    probability: Floats  # (C, n)
+    truth: NDArray[np.int64]  # (n,) below C
+
+
+def samples(probability: Floats, labels: NDArray[np.uint8]) -> Samples:
+    """Every third pixel along both axes, which meets every place within a cell.
 
     Args:
-        labels: (H, W) class indices; what is `classes` or more (255 = unknown) is left out.
-
-    Returns:
-        (classes, ceil(H/4), ceil(W/4)) float32, at most 16.
+        probability: (C, ceil(H/4), ceil(W/4)).
+        labels: (H, W) classes; C and more (255 = unknown) are left out.
     """
-    height, width = labels.shape
-    below, right = -height % STRIDE, -width % STRIDE
-    framed = np.pad(labels, ((0, below), (0, right)), constant_values=255)
-    blocks = framed.reshape(framed.shape[0] // STRIDE, STRIDE, -1, STRIDE)
-    return np.stack([(blocks == k).sum((1, 3), dtype=np.float32) for k in range(classes)])
+    at = np.s_[1::EVERY, 1::EVERY]
+    fine = [resample(layer, 1 / STRIDE, *labels.shape)[at] for layer in probability]
+    truth = labels[at].astype(np.int64)
+    known = truth < len(probability)
+    return Samples(np.stack([layer[known] for layer in fine]), truth[known])
 
 
-def fit_temperature(probability: Floats, shares: Counts) -> float | None:
+def together(parts: Sequence[Samples]) -> Samples:
+    """The pixels of several images; at least one."""
+    return Samples(
+        np.concatenate([part.probability for part in parts], axis=1),
+        np.concatenate([part.truth for part in parts]),
+    )
+
+
+def calibration(images: Sequence[Samples]) -> Calibration:
+    """What the pixels of validation images say, one entry an image."""
+    if not images:
+        return Calibration()
+    known = together(images)
+    temperature = fit_temperature(known)
+    if temperature is None:
+        return Calibration()
+    before, after = (error_of(known, t) for t in (1.0, temperature))
+    return Calibration(temperature, len(images), before, after)
+
+
+def error_of(known: Samples, temperature: float) -> float | None:
+    """Calibration error of the most probable classes at a temperature."""
+    said = tempered(known.probability, temperature)
+    return calibration_error(said.max(0), said.argmax(0) == known.truth)
+
+
+def fit_temperature(known: Samples) -> float | None:
     """The temperature of the least negative log-likelihood.
 
-    That is convex in 1 / T, so its slope is halved in; the same cells give the same number.
-
-    Args:
-        probability: (C, n) at temperature 1.
-        shares: (C, n) pixels of each class, see `class_shares`.
+    That is convex in 1 / T, so its slope is halved in; the same pixels give the same number.
 
     Returns:
         At least `COOLEST`, which perfect predictions get, at most `HOTTEST`. None where the truth
         shows fewer than two classes: nothing can be learned from these.
     """
-    if np.count_nonzero(shares.sum(1)) < 2:
+    if np.unique(known.truth).size < 2:
         return None
-    known = np.flatnonzero(shares.sum(0))
-    known = known[:: -(-known.size // MOST_CELLS)]
-    log = np.log(np.maximum(probability[:, known], np.float32(1e-30)))
-    weight = shares[:, known]
+    step = -(-known.truth.size // MOST_PIXELS)
+    truth = known.truth[::step]
+    log = np.log(np.maximum(known.probability[:, ::step], LEAST))
+    own = log[truth, np.arange(truth.size)].sum(dtype=np.float64)
     low, high = 1 / HOTTEST, 1 / COOLEST
     for _ in range(HALVINGS):
         middle = (low * high) ** 0.5
-        low, high = (middle, high) if _slope(log, weight, middle) < 0 else (low, middle)
+        # Slope of the negative log-likelihood by 1 / T: mean expected minus mean actual logarithm.
+        too_flat = _expected(log, middle) < own
+        low, high = (middle, high) if too_flat else (low, middle)
     return float((low * high) ** -0.5)
 
 
-def _slope(log: Floats, weight: Counts, sharpness: float) -> float:
-    """Derivative of the negative log-likelihood by 1 / T."""
-    scaled = log * np.float32(sharpness)
-    power = np.exp(scaled - scaled.max(0))
-    expected = (power / power.sum(0) * log).sum(0)
-    return float((weight.sum(0) * expected - (weight * log).sum(0)).sum(dtype=np.float64))
+def _expected(log: Floats, sharpness: float) -> float:
+    """Sum over the pixels of the logarithm that probabilities at this sharpness expect."""
+    power = np.exp(log * np.float32(sharpness))
+    return float(((power * log).sum(0) / power.sum(0)).sum(dtype=np.float64))
 
 
 def calibration_error(belief: NDArray[Any], right: NDArray[Any], bins: int = BINS) -> float | None:

@@ -257,28 +257,39 @@ def error_finding(
         wrong: bool, the same shape: pixels whose predicted class is not the true one.
         share: size of the most uncertain part; a tie across its border counts in proportion.
     """
-    bad, good = (
-        np.bincount(uncertainty[which], minlength=256).astype(np.float64)
-        for which in (wrong, ~wrong)
-    )
-    levels = max(bad.size, good.size)
-    bad, good = (np.pad(count, (0, levels - count.size)) for count in (bad, good))
+    bad, good = _levels(uncertainty, wrong)
     if bad.sum() == 0:
         return ErrorFinding(None, None, None)
-    below = np.cumsum(good) - good
+    above = np.cumsum(good)  # right pixels at this level or at a higher one
     auroc = None
     if good.sum() > 0:
-        auroc = float((bad * (below + 0.5 * good)).sum() / (bad.sum() * good.sum()))
-    bad, level = bad[::-1], (bad + good)[::-1]
-    seen = np.cumsum(level)
-    precision = np.divide(np.cumsum(bad), seen, out=np.zeros(levels), where=seen > 0)
-    room = np.clip(share * level.sum() - (seen - level), 0, level)
-    part = np.divide(room, level, out=np.zeros(levels), where=level > 0)
-    return ErrorFinding(
-        auroc,
-        float((bad * precision).sum() / bad.sum()),
-        float((part * bad).sum() / bad.sum()),
-    )
+        auroc = float((bad * (good.sum() - above + 0.5 * good)).sum() / (bad.sum() * good.sum()))
+    seen = above + np.cumsum(bad)
+    precision = np.divide(np.cumsum(bad), seen, out=np.zeros(seen.size), where=seen > 0)
+    aupr = float((bad * precision).sum() / bad.sum())
+    return ErrorFinding(auroc, aupr, recall_of(uncertainty, wrong, share))
+
+
+def recall_of(
+    uncertainty: NDArray[np.unsignedinteger[Any]], wrong: Mask, share: float = 0.05
+) -> float | None:
+    """The share of some pixels inside the most uncertain `share`, as in `error_finding`."""
+    bad, good = _levels(uncertainty, wrong)
+    if bad.sum() == 0:
+        return None
+    level = bad + good
+    room = np.clip(share * level.sum() - (np.cumsum(level) - level), 0, level)
+    part = np.divide(room, level, out=np.zeros(level.size), where=level > 0)
+    return float((part * bad).sum() / bad.sum())
+
+
+def _levels(
+    uncertainty: NDArray[np.unsignedinteger[Any]], wrong: Mask
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """How many pixels are wrong, and right, at each level, the most uncertain first."""
+    most = int(uncertainty.max(initial=0)) + 1
+    bad, good = (np.bincount(uncertainty[m], minlength=most) for m in (wrong, ~wrong))
+    return bad[::-1].astype(np.float64), good[::-1].astype(np.float64)
 
 
 def contour_distance(classes: NDArray[Any]) -> NDArray[np.float32]:

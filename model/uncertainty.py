@@ -25,7 +25,7 @@ Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 FINER = 2  # the entropy is told on cells of half the side: an outline passes between the middles
-NEAR = 2.0  # sigma in cells: half of the map is what the neighborhood says; gross errors are patches
+NEAR = 2.0  # sigma in cells of the neighborhood, half of the map: gross errors are patches
 WHOSE = 0.6  # weight of a bit of doubt whose a cell is, beside a bit of doubt what it shows
 
 

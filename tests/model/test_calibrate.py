@@ -11,9 +11,12 @@ from model.calibrate import (
     COOLEST,
     HOTTEST,
     Calibration,
+    Samples,
+    calibration,
     calibration_error,
-    class_shares,
+    error_of,
     fit_temperature,
+    samples,
     tempered,
 )
 
@@ -24,49 +27,57 @@ def probabilities(classes: int, cells: int, seed: int = 0) -> np.ndarray:
     return (power / power.sum(0)).astype(np.float32)
 
 
-def test_two_cells_by_hand() -> None:
-    """Ten cells that are sure of .9 and right seven times: T makes .7 of .9."""
+def test_ten_pixels_by_hand() -> None:
+    """Sure of .9 and right seven times of ten: the temperature makes .7 of .9."""
     said = np.tile(np.array([[0.9], [0.1]], np.float32), 10)
-    truth = np.zeros((2, 10), np.float32)
-    truth[0, :7], truth[1, 7:] = 1, 1
-    temperature = fit_temperature(said, truth)
+    known = Samples(said, np.array([0] * 7 + [1] * 3))
+    temperature = fit_temperature(known)
     assert temperature == pytest.approx(np.log(9) / np.log(7 / 3), rel=1e-3)
     assert temperature is not None
     assert tempered(said, temperature)[0, 0] == pytest.approx(0.7, abs=1e-3)
+    assert error_of(known, 1.0) == pytest.approx(0.2, abs=1e-6)
+    assert error_of(known, temperature) == pytest.approx(0.0, abs=1e-3)
 
 
 @pytest.mark.parametrize("classes", [2, 3, 6])
 @pytest.mark.parametrize("wanted", [0.7, 1.0, 2.5])
 def test_the_temperature_that_was_taken_away_is_found(classes: int, wanted: float) -> None:
-    """Truth in expectation: every cell shows each class as often as is true of it."""
-    true = probabilities(classes, 4000)
-    said = tempered(true, 1 / wanted)
-    assert fit_temperature(said, 16 * true) == pytest.approx(wanted, rel=0.01)
+    true = probabilities(classes, 60_000)
+    drawn = np.random.default_rng(1).random(60_000)
+    truth = (drawn > true.cumsum(0)).sum(0).clip(max=classes - 1)
+    found = fit_temperature(Samples(tempered(true, 1 / wanted), truth))
+    assert found == pytest.approx(wanted, rel=0.03)
 
 
 def test_perfect_answers_and_hopeless_ones_are_bounded() -> None:
     said = probabilities(2, 500)
     best = said.argmax(0)
-    right = np.eye(2, dtype=np.float32)[best].T
-    assert fit_temperature(said, right) == pytest.approx(COOLEST, rel=1e-6)
-    assert fit_temperature(said, right[::-1]) == pytest.approx(HOTTEST, rel=1e-6)
+    assert fit_temperature(Samples(said, best)) == pytest.approx(COOLEST, rel=1e-6)
+    assert fit_temperature(Samples(said, 1 - best)) == pytest.approx(HOTTEST, rel=1e-6)
 
 
 def test_nothing_to_learn_from_gives_no_temperature() -> None:
     said = probabilities(2, 100)
-    assert fit_temperature(said, np.zeros((2, 100), np.float32)) is None
-    assert fit_temperature(said[:, :0], np.zeros((2, 0), np.float32)) is None
-    ground = np.zeros((2, 100), np.float32)
-    ground[0] = 16
-    assert fit_temperature(said, ground) is None
+    assert fit_temperature(Samples(said[:, :0], np.zeros(0, np.int64))) is None
+    ground = Samples(said, np.zeros(100, np.int64))
+    assert fit_temperature(ground) is None
+    assert calibration([]) == calibration([ground]) == Calibration()
 
 
 def test_certainties_of_exactly_one_are_survived() -> None:
     said = np.array([[1, 0, 1, 0.6], [0, 1, 0, 0.4]], np.float32)
-    truth = np.array([[1, 0, 0, 1], [0, 1, 1, 0]], np.float32)
-    temperature = fit_temperature(said, truth)
-    assert temperature == pytest.approx(HOTTEST)
+    assert fit_temperature(Samples(said, np.array([0, 1, 1, 0]))) == pytest.approx(HOTTEST)
     assert np.isfinite(tempered(said, 0.5)).all()
+
+
+def test_images_together_are_one_calibration() -> None:
+    said = np.tile(np.array([[0.9], [0.1]], np.float32), 10)
+    truth = np.array([0] * 7 + [1] * 3)
+    made = calibration([Samples(said[:, :5], truth[:5]), Samples(said[:, 5:], truth[5:])])
+    assert made.images == 2
+    assert made.temperature == pytest.approx(np.log(9) / np.log(7 / 3), rel=1e-3)
+    assert made.before == pytest.approx(0.2, abs=1e-6)
+    assert made.after == pytest.approx(0.0, abs=1e-3)
 
 
 @settings(max_examples=30, deadline=None)
@@ -80,14 +91,19 @@ def test_the_winner_stays_and_the_sum_is_one(seed: int, classes: int, temperatur
         assert (other.max(0) <= said.max(0) + 1e-6).all()
 
 
-def test_shares_of_cells_leave_out_what_nobody_knows() -> None:
-    labels = np.zeros((5, 8), np.uint8)
-    labels[:4, 4:] = 1
-    labels[0, :] = 255
-    shares = class_shares(labels, 2)
-    assert shares.shape == (2, 2, 2)
-    np.testing.assert_array_equal(shares[0], [[12, 0], [4, 4]])
-    np.testing.assert_array_equal(shares[1], [[0, 12], [0, 0]])
+def test_samples_lie_between_the_middles_of_cells_and_know_their_class() -> None:
+    said = np.zeros((2, 3, 6), np.float32)
+    said[1, :, 3:] = 1
+    said[0] = 1 - said[1]
+    labels = np.zeros((12, 24), np.uint8)
+    labels[:, 12:] = 1
+    labels[6:] = 255
+    found = samples(said, labels)
+    assert found.truth.size == 2 * 8  # rows 1 and 4 of the known ones, every third column
+    np.testing.assert_array_equal(found.truth[:8], [0, 0, 0, 0, 1, 1, 1, 1])
+    # columns 10 and 13: 1.5 pixels before, 1.5 after the edge between the middles 9.5 and 13.5
+    np.testing.assert_allclose(found.probability[1, 3:5], [0.125, 0.875], atol=1e-6)
+    np.testing.assert_allclose(found.probability.sum(0), 1, atol=1e-6)
 
 
 def test_calibration_error_by_hand() -> None:

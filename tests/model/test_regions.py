@@ -201,8 +201,6 @@ def test_budget_bounds_and_image_border_hold_for_any_map(
     assert 0 <= image_score(unsure, classes) <= 1
 
 
-
-
 def doubts(whose: np.ndarray | None = None, mirror: np.ndarray | None = None) -> Doubts:
     none = np.zeros(CELLS, np.float32)
     return Doubts(none if whose is None else whose, none if mirror is None else mirror)

@@ -74,7 +74,7 @@ def test_image_score_weights_the_worst_places() -> None:
 
 
 def test_doubts_about_whose_a_cell_is_raise_the_map_by_their_bits() -> None:
-    """Weighed by `WHOSE`: a bit about the owner finds fewer wrong pixels than one about the class."""
+    """Weighed by `WHOSE`: a bit about the owner finds fewer wrong pixels."""
     doubt = np.zeros((4, 6), np.float32)
     doubt[1, 2] = doubt[1, 3] = 1.0
     for classes in (2, 4):
