@@ -6,8 +6,9 @@ signal points at pixels whose class is wrong, image by image: AUROC of the whole
 band of 15 px around the predicted outlines, average precision, and the share of wrong pixels, and
 of gross ones (more than 3 px from the true outline), inside the 5 % most uncertain area. Signals
 are read as they are stored, stride 4 and 8 bits; distance to the predicted outline and chance have
-full resolution. "regions" are the places a person is shown: area, and the share of both errors they
-cover.
+full resolution. "former" is the map before decision 32: entropy of the middles of cells, or doubt
+whose they are where that is larger. "regions" are the places a person is shown: area, and the share
+of both errors they cover.
 
 The temperature is fitted to images that were neither labeled for the training nor are tested; U2PL
 saw them as unlabeled ones. The calibration error is that of all test pixels together (every third
@@ -53,7 +54,7 @@ LABELS = {"drone": 15, "barn": 4, "herds": 15}
 FITTED = 8  # images at most that the temperature is fitted to
 FIRST_FITTED = 900_000  # seed of the first herd among them
 BAND, GROSS, SHARE = 15.0, 3.0, 0.05  # px, px, of the area
-SIGNALS = ("random", "distance", "entropy", "calibrated", "mirror", "whose", "map")
+SIGNALS = ("random", "distance", "entropy", "calibrated", "mirror", "whose", "former", "map")
 FIGURES = ("auroc", "auroc_band", "aupr", "recall", "recall_gross")
 
 Mask = NDArray[np.bool_]
@@ -237,6 +238,7 @@ def judged(predictor: Predictor, record: Any) -> Judged:
         "calibrated": uncertainty.to_bytes(uncertainty.entropy(sure)),
         "mirror": uncertainty.to_bytes(seen.differs),
         "whose": uncertainty.to_bytes(whose),
+        "former": uncertainty.to_bytes(np.maximum(uncertainty.entropy(sure), whose)),
         "map": stored,
     }
     signals = {name: _at_pixels(values, size) for name, values in coarse.items()}
