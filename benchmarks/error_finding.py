@@ -133,7 +133,8 @@ def judge(data: Path, run: Run, versions: Path | None) -> dict[str, Any]:
             known.append(samples(probability, truth_of(record).astype(np.uint8)))
         predictor.calibration = fitted = calibration(known)
         found = [judged(predictor, record) for record in tested(data, run, Path(scratch))]
-    everywhere, band = (together([f[k] for f in found]) for k in (-2, -1))
+    everywhere = together([image.everywhere for image in found])
+    band = together([image.band for image in found])
     return {
         "study": "error_finding",
         "key": run.key,
@@ -241,7 +242,9 @@ def judged(predictor: Predictor, record: Any) -> Judged:
         "former": uncertainty.to_bytes(np.maximum(uncertainty.entropy(sure), whose)),
         "map": stored,
     }
-    signals = {name: _at_pixels(values, size) for name, values in coarse.items()}
+    signals: dict[str, NDArray[Any]] = {
+        name: _at_pixels(values, size) for name, values in coarse.items()
+    }
     signals["distance"] = _finely(-distance)
     signals["random"] = _finely(np.random.default_rng(0).random(size, np.float32))
     wrong = predicted != true

@@ -254,9 +254,9 @@ def _grown(hot: Mask, closed: Mask, config: RegionConfig) -> Labels:
     grown = cv2.dilate(hot.astype(np.uint8), _disc(config.grow))
     if config.join:
         # The frame is no ground: without it a region at the image's edge would grow along it.
-        framed = cv2.copyMakeBorder(grown, *[2 * config.join] * 4, cv2.BORDER_CONSTANT, value=0)
-        framed = cv2.morphologyEx(framed, cv2.MORPH_CLOSE, _disc(config.join))
-        grown = framed[2 * config.join : -2 * config.join, 2 * config.join : -2 * config.join]
+        far = 2 * config.join
+        framed = np.pad(grown, far)
+        grown = cv2.morphologyEx(framed, cv2.MORPH_CLOSE, _disc(config.join))[far:-far, far:-far]
     grown = (grown > 0) & ~closed
     _, labels = cv2.connectedComponents(grown.astype(np.uint8), connectivity=4)
     seeds = np.bincount(labels[hot & ~closed], minlength=int(labels.max()) + 1)
