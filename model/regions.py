@@ -132,18 +132,8 @@ def regions(
         place = _Place(labels[near] == number, open_map[near], animals[near], cut)
         kind, score, reason = judge.of(place, parts)
         if score:
-            made.append(
-                ReviewRegion(
-                    id=_region_id(version, image, parts),
-                    image=image,
-                    version=version,
-                    kind=kind,
-                    parts=parts,
-                    box=box_of_parts(parts),
-                    score=score,
-                    reason=reason,
-                )
-            )
+            id, box = _region_id(version, image, parts), box_of_parts(parts)
+            made.append(ReviewRegion(id, image, version, kind, parts, box, score, reason))
         if len(made) == config.most:
             break
     made.sort(key=lambda region: -region.score)
