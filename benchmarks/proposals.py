@@ -34,6 +34,7 @@ from model.instances import STRIDE, tell_apart
 from model.network import SegmentationNetwork
 from model.pieces import InstanceMaps
 from model.predictor import Predictor
+from model.regions import Doubts, regions
 from model.targets import animal_targets
 
 WIDTH, HEIGHT = 960, 540
@@ -118,22 +119,22 @@ def propose(
     """
     height, width = image.shape[:2]
     names, made_by = predictor.categories, predictor.version
-    said = Answer(*timed("network", partial(predictor.maps, image)))
-    answer, maps = instead or said
+    said = timed("network", partial(predictor.seen, image))
+    answer, maps = instead or said[:2]
     apart = partial(tell_apart, answer, height, width, names, made_by, maps)
     found, doubt = timed("instances", apart)
-    unsure = timed("entropy", partial(_unsure, answer, doubt))
+    unsure, whose = timed("uncertainty", partial(_unsure, answer, doubt))
     classes = len(answer)
-    asked = partial(uncertainty.regions, unsure, found, height, width)
+    asked = partial(regions, unsure, found, height, width, doubts=Doubts(whose, said.differs))
     asked = partial(asked, classes=classes, version=made_by, image="")
-    regions = timed("regions", asked)
+    places = timed("regions", asked)
     timed("score", partial(uncertainty.image_score, unsure, classes))
-    return len(found), len(regions)
+    return len(found), len(places)
 
 
-def _unsure(probability: Floats, doubt: Floats) -> Bytes:
-    entropy = uncertainty.entropy(probability)
-    return uncertainty.to_bytes(uncertainty.with_doubt(entropy, probability, doubt))
+def _unsure(probability: Floats, doubt: Floats) -> tuple[Bytes, Floats]:
+    whose = uncertainty.whose_doubt(probability, doubt)
+    return uncertainty.uncertainty_map(probability, whose), whose
 
 
 @contextmanager

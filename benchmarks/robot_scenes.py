@@ -22,7 +22,8 @@ from data_io.scenes import CAMERAS, Scene, scene
 from data_io.simplify import simplify
 from data_io.store import NewImage, Store
 from data_io.types import Instance, Part, Proposal, ReviewRegion
-from model.uncertainty import REASONS, Kind
+from model.regions import REASONS
+from model.review_cost import Kind
 
 Mask = NDArray[np.bool_]
 CATEGORIES = ("cow", "calf")

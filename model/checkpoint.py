@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from data_io.atomic import file_sha256, whole_folder
 from data_io.errors import DataError
 from model.backbone import normalization
+from model.calibrate import Calibration
 from model.config import NetworkConfig, TrainConfig
 from model.export_onnx import export
 from model.network import SegmentationNetwork
@@ -39,6 +40,7 @@ def save_version(
     snapshot: str = "",
     kept: str = "",
     small_animal: float = 0.0,
+    calibration: Calibration | None = None,
 ) -> str:
     """Write a version folder atomically; returns the sha256 of its weights.
 
@@ -49,6 +51,7 @@ def save_version(
         version, parent, snapshot: ids and hash for the record, "" = unknown.
         kept: the training phase the weights come from.
         small_animal: size of the project's smaller animals, see `Scaling.small`.
+        calibration: how sure its answers are made; None = not calibrated.
     """
     network = SegmentationNetwork(network_config)
     network.load_state_dict(dict(network_state), strict=True)
@@ -63,6 +66,7 @@ def save_version(
         snapshot=snapshot,
         kept=kept,
         small_animal=small_animal,
+        calibration=calibration,
     )
     return write_version(folder, network.state_dict(), meta, lambda path: export(network, path))
 
@@ -79,6 +83,7 @@ def version_meta(
     snapshot: str = "",
     kept: str = "",
     small_animal: float = 0.0,
+    calibration: Calibration | None = None,
 ) -> dict[str, Any]:
     """``version.json`` without the hashes of the files; see `save_version`.
 
@@ -98,6 +103,7 @@ def version_meta(
         "max_side": train_config.max_side,
         "least_animal": train_config.least_animal,
         "small_animal": small_animal,
+        "calibration": (calibration or Calibration()).as_dict(),
         "mean": list(mean),
         "std": list(std),
         "kept": kept,

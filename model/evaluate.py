@@ -194,9 +194,9 @@ class Tally:
         distance = boundary_distance(height, width)
         self._edge.add(boundary(true > 0, distance), boundary(predicted > 0, distance))
         fine = resample(uncertainty.astype(np.float32), 1 / STRIDE, height, width)
-        auroc, recall = error_finding(np.round(fine).astype(np.uint8), true != predicted)
-        self._auroc += [] if auroc is None else [auroc]
-        self._recall += [] if recall is None else [recall]
+        found = error_finding(np.round(fine).astype(np.uint8), true != predicted)
+        self._auroc += [] if found.auroc is None else [found.auroc]
+        self._recall += [] if found.recall is None else [found.recall]
 
     def result(self) -> dict[str, Any]:
         """All measures, see `evaluate`."""

@@ -10,6 +10,7 @@ import contextlib
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -238,33 +239,76 @@ def _coco_of(images: Sequence[Sequence[Scored]], number: Mapping[str, int]) -> d
     }
 
 
+class ErrorFinding(NamedTuple):
+    """How well an uncertainty points at wrong pixels; None where there is nothing to measure."""
+
+    auroc: float | None  # area under the ROC curve; ties count half
+    aupr: float | None  # average precision: mean over wrong pixels of the precision at their level
+    recall: float | None  # share of wrong pixels inside the most uncertain share
+
+
 def error_finding(
-    uncertainty: NDArray[np.uint8], wrong: Mask, share: float = 0.05
-) -> tuple[float | None, float | None]:
-    """How well an uncertainty map points at wrong pixels of one image.
+    uncertainty: NDArray[np.unsignedinteger[Any]], wrong: Mask, share: float = 0.05
+) -> ErrorFinding:
+    """How well an uncertainty map points at wrong pixels of one image, or of a part of it.
 
     Args:
-        uncertainty: (H, W) uint8.
-        wrong: (H, W) bool, the pixels whose predicted class is not the true one.
-        share: size of the most uncertain part.
-
-    Returns:
-        The area under the ROC curve (ties count half; None without both kinds of pixels), and the
-        share of wrong pixels inside the most uncertain `share` of the image (a tie across that
-        border counts in proportion; None without wrong pixels).
+        uncertainty: uint8 or uint16 of any shape.
+        wrong: bool, the same shape: pixels whose predicted class is not the true one.
+        share: size of the most uncertain part; a tie across its border counts in proportion.
     """
-    bad = np.bincount(uncertainty[wrong], minlength=256).astype(np.float64)
-    good = np.bincount(uncertainty[~wrong], minlength=256).astype(np.float64)
+    bad, good = _levels(uncertainty, wrong)
     if bad.sum() == 0:
-        return None, None
-    below = np.cumsum(good) - good
+        return ErrorFinding(None, None, None)
+    above = np.cumsum(good)  # right pixels at this level or at a higher one
     auroc = None
     if good.sum() > 0:
-        auroc = float((bad * (below + 0.5 * good)).sum() / (bad.sum() * good.sum()))
-    level = (bad + good)[::-1]
+        auroc = float((bad * (good.sum() - above + 0.5 * good)).sum() / (bad.sum() * good.sum()))
+    seen = above + np.cumsum(bad)
+    precision = np.divide(np.cumsum(bad), seen, out=np.zeros(seen.size), where=seen > 0)
+    aupr = float((bad * precision).sum() / bad.sum())
+    return ErrorFinding(auroc, aupr, recall_of(uncertainty, wrong, share))
+
+
+def recall_of(
+    uncertainty: NDArray[np.unsignedinteger[Any]], wrong: Mask, share: float = 0.05
+) -> float | None:
+    """The share of some pixels inside the most uncertain `share`, as in `error_finding`."""
+    bad, good = _levels(uncertainty, wrong)
+    if bad.sum() == 0:
+        return None
+    level = bad + good
     room = np.clip(share * level.sum() - (np.cumsum(level) - level), 0, level)
-    part = np.divide(room, level, out=np.zeros(256), where=level > 0)
-    return auroc, float((part * bad[::-1]).sum() / bad.sum())
+    part = np.divide(room, level, out=np.zeros(level.size), where=level > 0)
+    return float((part * bad).sum() / bad.sum())
+
+
+def _levels(
+    uncertainty: NDArray[np.unsignedinteger[Any]], wrong: Mask
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """How many pixels are wrong, and right, at each level, the most uncertain first."""
+    most = int(uncertainty.max(initial=0)) + 1
+    bad, good = (np.bincount(uncertainty[m], minlength=most) for m in (wrong, ~wrong))
+    return bad[::-1].astype(np.float64), good[::-1].astype(np.float64)
+
+
+def contour_distance(classes: NDArray[Any]) -> NDArray[np.float32]:
+    """How far the middle of each pixel is from the nearest edge between two classes.
+
+    Args:
+        classes: (H, W) bool or classes.
+
+    Returns:
+        (H, W) float32 pixels, at least 1/2; infinite everywhere where there is one class only.
+    """
+    found = np.unique(classes)
+    if found.size < 2:
+        return np.full(classes.shape, np.inf, np.float32)
+    total = np.zeros(classes.shape, np.float32)
+    for value in found:
+        own = (classes == value).astype(np.uint8)
+        total += cv2.distanceTransform(own, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return total - np.float32(0.5)
 
 
 @dataclass

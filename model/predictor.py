@@ -1,9 +1,10 @@
 """One image -> what a model version proposes for it.
 
 Route: scale to the version's long side -> normalize -> pad to a multiple of 32 -> network, once
-more mirrored -> mean probability -> stride 4 of the image -> instances, uncertainty. Where a
-project's animals would become too small, a larger image is looked at in tiles as well. Regions and
-score are left to `model.uncertainty`, since they depend on what a person has verified already.
+more mirrored -> mean probability -> stride 4 of the image -> calibrated -> instances, uncertainty.
+Where a project's animals would become too small, a larger image is looked at in tiles as well.
+Regions and score are left to `model.regions` and `model.uncertainty`, since they depend on what a
+person has verified already.
 
 On the CPU the network runs in ONNX Runtime (less than half the time of eager torch), on CUDA in
 torch with autocast.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -24,12 +25,14 @@ from numpy.typing import NDArray
 from data_io.atomic import file_sha256
 from data_io.errors import DataError
 from model import instances, uncertainty
+from model.calibrate import Calibration, tempered
 from model.checkpoint import ONNX, load_version, read_meta
 from model.config import MASK_RCNN
 from model.instances import STRIDE, resample
 from model.network import MULTIPLE, SegmentationNetwork
 from model.pieces import InstanceMaps
 from model.prediction import Prediction
+from model.regions import Doubts
 from model.scale import Scaling
 from model.tiles import LARGER, OVERLAP, animals_beyond, tiled
 
@@ -50,12 +53,21 @@ NEEDED = {
 REMEDY = "choose another version or train again"
 
 
+class Seen(NamedTuple):
+    """What a network says of an image and its mirror image, on stride 4 of the image."""
+
+    probability: Floats  # (C, h, w) mean softmax of both, calibrated
+    maps: InstanceMaps | None  # of the instance head, where there is one
+    differs: Floats  # (h, w) in [0, 1]: probability that both looks place otherwise
+
+
 class Predictor:
     """A model version ready to predict; `predict` may be called from several threads.
 
     Attributes:
         version: id of the version. categories: category ids of the classes 1..C-1.
         device: where the network runs. scaling: at which size images are looked at.
+        calibration: how sure the network's answers are made.
     """
 
     def __init__(self, run: Run, meta: Mapping[str, Any], version: str, device: str) -> None:
@@ -66,6 +78,7 @@ class Predictor:
         self.scaling = Scaling(
             int(meta["max_side"]), float(meta["least_animal"]), float(meta["small_animal"])
         )
+        self.calibration = Calibration.of_dict(meta.get("calibration"))
         # (3, 1, 1) each: one multiplication and one addition normalize bytes
         std = np.asarray(meta["std"], np.float32).reshape(3, 1, 1)
         self._scale = 1 / (255 * std)
@@ -104,6 +117,18 @@ class Predictor:
             run = _torch(load_version(folder)[0], chosen)
         return cls(run, meta, str(meta.get("id") or folder.name), chosen)
 
+    @classmethod
+    def of_network(
+        cls, network: SegmentationNetwork, meta: Mapping[str, Any], device: str
+    ) -> Predictor:
+        """A network that is no version yet; it moves to the device, in eval mode.
+
+        Args:
+            meta: what a ``version.json`` must have, see `NEEDED`.
+            device: cpu, cuda or mps.
+        """
+        return cls(_torch(network, device), meta, "", device)
+
     def predict(self, image: NDArray[np.uint8]) -> Prediction:
         """Everything the version proposes for an image.
 
@@ -111,10 +136,11 @@ class Predictor:
             image: (H, W, 3) uint8 RGB of any size.
         """
         height, width = image.shape[:2]
-        probability, maps = self.maps(image)
+        probability, maps, differs = self.seen(image)
         made = instances.tell_apart(probability, height, width, self.categories, self.version, maps)
-        unsure = uncertainty.with_doubt(uncertainty.entropy(probability), probability, made.doubt)
-        return Prediction(probability, uncertainty.to_bytes(unsure), made.instances)
+        whose = uncertainty.whose_doubt(probability, made.doubt)
+        unsure = uncertainty.uncertainty_map(probability, whose)
+        return Prediction(probability, unsure, made.instances, Doubts(whose, differs))
 
     def maps(self, image: NDArray[np.uint8]) -> tuple[Floats, InstanceMaps | None]:
         """What the network says, averaged over the image and its mirror image.
@@ -126,6 +152,11 @@ class Predictor:
             Softmax (C, ceil(H/4), ceil(W/4)) float32 that sums to 1 over C, and the maps of the
             instance head on the same grid, where there is one.
         """
+        probability, maps, _ = self.seen(image)
+        return probability, maps
+
+    def seen(self, image: NDArray[np.uint8]) -> Seen:
+        """As `maps`, and how much the mirror image disagrees."""
         require_image(image)
         height, width = image.shape[:2]
         usual = self.scaling.usual(width, height)
@@ -135,19 +166,21 @@ class Predictor:
             layers = self._in_tiles(image, layers, wanted)
         return self._sorted(layers)
 
-    def _sorted(self, layers: Floats) -> tuple[Floats, InstanceMaps | None]:
-        probability, rest = np.split(layers, [len(self.categories) + 1])
-        if not len(rest):
-            return probability, None
+    def _sorted(self, layers: Floats) -> Seen:
+        said, (differs, *rest) = np.split(layers, [len(self.categories) + 1])
+        probability = tempered(said, self.calibration.temperature)
+        if not rest:
+            return Seen(probability, None, differs)
         center, x, y, contact, core = rest
-        return probability, InstanceMaps(center, np.stack([x, y]), contact, core)
+        maps = InstanceMaps(center, np.stack([x, y]), contact, core)
+        return Seen(probability, maps, differs)
 
     def _in_tiles(self, image: NDArray[np.uint8], whole: Floats, zoom: float) -> Floats:
         """`_look` at a larger size, but for animals that are whole in no tile, those of `whole`."""
         tile = round(self.scaling.max_side / zoom / STRIDE) * STRIDE
         overlap = round(OVERLAP * tile)
         fine = tiled(image, lambda part: self._look(part, zoom), tile, overlap)
-        probability, maps = self._sorted(whole)
+        probability, maps, _ = self._sorted(whole)
         numbers = instances.numbered(probability, maps)
         return np.where(animals_beyond(numbers, overlap), whole, fine)
 
@@ -155,8 +188,8 @@ class Predictor:
         """The network's answer to an image scaled by `zoom`, on stride 4 of the image.
 
         Returns:
-            (C, h, w) softmax, and where there is an instance head center, x, y (in cells of the
-            image), contact and core.
+            (C, h, w) softmax, disagreement, and where there is an instance head center, x, y (in
+            cells of the image), contact and core.
         """
         height, width = image.shape[:2]
         h, w = max(1, round(height * zoom)), max(1, round(width * zoom))
@@ -167,7 +200,9 @@ class Predictor:
         batch = np.ascontiguousarray(batch, np.float32)
         mirrored = np.ascontiguousarray(batch[..., ::-1])
         seen, turned = self._run(batch), self._run(mirrored)
-        mean = (_softmax(seen[0][0]) + _softmax(turned[0][0])[..., ::-1]) * np.float32(0.5)
+        one, other = _softmax(seen[0][0]), _softmax(turned[0][0])[..., ::-1]
+        differs = np.abs(one - other).sum(0, keepdims=True) * np.float32(0.5)
+        mean = np.concatenate([(one + other) * np.float32(0.5), differs])
         if len(seen) > 1:
             back = turned[1][0][..., ::-1] * MIRRORED
             animals = (seen[1][0] + back) * np.float32(0.5)

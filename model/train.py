@@ -146,6 +146,9 @@ class Training(TrainingLoop):
         final = teacher if len(self.names) > 1 else self.learner.student
         weights = copy_weights(final) if kept == len(self.names) - 1 else self.first
         assert weights is not None
+        final.load_state_dict(weights)
+        calibrated = self.judging.calibrate(final, self.device)
+        self.log.say(calibrated.words, **self._place())
         save_version(
             self.job / "version",
             weights,
@@ -153,6 +156,7 @@ class Training(TrainingLoop):
             self.config,
             [category.id for category in self.snapshot.categories],
             metrics,
+            calibration=calibrated,
             **self._origin(kept),
         )
         self._end(kept, metrics, why)

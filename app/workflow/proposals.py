@@ -23,6 +23,7 @@ from data_io.images import read
 from data_io.store import Store
 from data_io.types import ImageRecord, Job, Proposal
 from model import uncertainty
+from model.regions import regions
 
 if TYPE_CHECKING:
     from model.prediction import Prediction
@@ -167,7 +168,7 @@ def put_prediction(store: Store, version: str, record: ImageRecord, made: Predic
             uncertainty=Artifacts(store.project).write_uncertainty(record.id, version, unsure),
             score=uncertainty.image_score(unsure, classes),
         ),
-        uncertainty.regions(
+        regions(
             unsure,
             made.instances,
             *size,
@@ -175,6 +176,7 @@ def put_prediction(store: Store, version: str, record: ImageRecord, made: Predic
             version=version,
             image=record.id,
             verified=verified,
+            doubts=made.doubts,
         ),
     )
 

@@ -66,7 +66,7 @@ class MaskRcnnPredictor(Predictor):
         probability = proposals.probability(found, height, width, len(self.categories))
         return Prediction(
             probability,
-            uncertainty.to_bytes(uncertainty.entropy(probability)),
+            uncertainty.uncertainty_map(probability),
             proposals.instances(found, height, width, self.categories, self.version),
         )
 

@@ -9,6 +9,7 @@ import torch
 from data_io.atomic import file_sha256
 from data_io.errors import DataError
 from model import checkpoint
+from model.calibrate import Calibration
 from model.config import NetworkConfig, TrainConfig
 from model.network import SegmentationNetwork
 
@@ -39,6 +40,7 @@ def test_version_round_trip(version: Path, network: SegmentationNetwork) -> None
     assert meta["max_side"] == TrainConfig().max_side
     assert meta["mean"] == [0.5, 0.5, 0.5]
     assert meta["kept"] == "semi"
+    assert Calibration.of_dict(meta["calibration"]) == Calibration()
     assert NetworkConfig.of_dict(meta["network"]) == CONFIG
     assert meta["weights_sha256"] == file_sha256(version / checkpoint.WEIGHTS)
     names = {file.name for file in version.iterdir()}

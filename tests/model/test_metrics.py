@@ -16,6 +16,7 @@ from model.metrics import (
     average_precision,
     boundary,
     boundary_distance,
+    contour_distance,
     error_finding,
     matches,
 )
@@ -139,13 +140,33 @@ def test_error_finding_by_hand() -> None:
     unsure = np.array([[10, 20, 30, 40]], np.uint8)
     wrong = np.array([[False, True, False, True]])
     # pairs (wrong, right): 20>10, 20<30, 40>10, 40>30 = 3 of 4
-    auroc, recall = error_finding(unsure, wrong, share=0.25)
+    auroc, aupr, recall = error_finding(unsure, wrong, share=0.25)
     assert auroc == pytest.approx(0.75)
+    assert aupr == pytest.approx((1 / 1 + 2 / 3) / 2)
     assert recall == pytest.approx(0.5)
     flat = np.zeros((1, 4), np.uint8)
-    assert error_finding(flat, wrong) == (pytest.approx(0.5), pytest.approx(0.05))
-    assert error_finding(unsure, np.zeros((1, 4), np.bool_)) == (None, None)
-    assert error_finding(unsure, np.ones((1, 4), np.bool_), 0.25) == (None, pytest.approx(0.25))
+    half = pytest.approx(0.5)
+    assert error_finding(flat, wrong) == (half, half, pytest.approx(0.05))
+    assert error_finding(unsure, np.zeros((1, 4), np.bool_)) == (None, None, None)
+    everything = error_finding(unsure, np.ones((1, 4), np.bool_), 0.25)
+    assert everything == (None, pytest.approx(1.0), pytest.approx(0.25))
+
+
+def test_finer_levels_than_bytes_find_errors_too() -> None:
+    unsure = np.array([100, 2000, 300, 65535], np.uint16)
+    wrong = np.array([False, True, False, True])
+    assert error_finding(unsure, wrong, 0.5) == (1.0, 1.0, 1.0)
+
+
+def test_distances_run_from_the_edges_of_pixels() -> None:
+    animal = np.zeros((5, 9), np.bool_)
+    animal[:, :4] = True
+    across = [3.5, 2.5, 1.5, 0.5, 0.5, 1.5, 2.5, 3.5, 4.5]
+    np.testing.assert_allclose(contour_distance(animal), np.tile(across, (5, 1)), atol=1e-4)
+    classes = np.zeros((1, 6), np.uint8)
+    classes[0, 2:4], classes[0, 4:] = 1, 2
+    np.testing.assert_allclose(contour_distance(classes)[0], [1.5, 0.5, 0.5, 0.5, 0.5, 1.5])
+    assert np.isinf(contour_distance(np.ones((3, 3), np.bool_))).all()
 
 
 def test_a_point_counts_in_exactly_one_animal() -> None:

@@ -12,6 +12,7 @@ import torch
 
 from data_io.errors import DataError
 from data_io.geometry import mask_of_parts
+from model.calibrate import Calibration, tempered
 from model.checkpoint import load_version, save_version
 from model.config import NetworkConfig, TrainConfig
 from model.network import SegmentationNetwork
@@ -81,6 +82,39 @@ def test_onnx_and_torch_agree(version: Path, predictor: Predictor) -> None:
     eager = Predictor(_torch(network, "cpu"), meta, "v7", "cpu")
     image = picture(100, 140)
     np.testing.assert_allclose(predictor.maps(image)[0], eager.maps(image)[0], rtol=0, atol=1e-4)
+
+
+def test_a_calibrated_version_is_less_sure_of_the_same_classes(
+    version: Path, predictor: Predictor
+) -> None:
+    network, meta = load_version(version)
+    fitted = Calibration(temperature=2.0, images=3).as_dict()
+    shy = Predictor.of_network(network, {**meta, "calibration": fitted}, "cpu")
+    plain = Predictor.of_network(network, meta, "cpu")
+    image = picture(100, 140)
+    said, other = plain.maps(image)[0], shy.maps(image)[0]
+    np.testing.assert_allclose(other, tempered(said, 2.0), atol=1e-6)
+    np.testing.assert_array_equal(other.argmax(0), said.argmax(0))
+    assert shy.predict(image).uncertainty.mean() > plain.predict(image).uncertainty.mean()
+    assert predictor.calibration == Calibration()
+
+
+def test_disagreement_is_what_the_mirror_image_says_otherwise() -> None:
+    """A network that answers left and right, whatever it sees, contradicts its mirror image."""
+
+    def left(batch: np.ndarray) -> list[np.ndarray]:
+        h, w = batch.shape[2] // 4, batch.shape[3] // 4
+        logits = np.zeros((1, 2, h, w), np.float32)
+        logits[:, 1, :, : w // 2] = 9.0
+        logits[:, 0, :, w // 2 :] = 9.0
+        return [logits]
+
+    meta = {"categories": ["c"], "max_side": 64, **ANY_SIZE, "mean": [0.5] * 3, "std": [0.5] * 3}
+    made = Predictor(left, meta, "v", "cpu").predict(np.zeros((64, 64, 3), np.uint8))
+    assert made.doubts is not None
+    np.testing.assert_allclose(made.doubts.mirror, 1, atol=1e-3)
+    assert (made.doubts.whose == 0).all()
+    assert (made.uncertainty == 255).all()
 
 
 @pytest.fixture(scope="module")

@@ -19,11 +19,15 @@ import torch
 
 from data_io.atomic import file_sha256
 from data_io.geometry import full_image, parts_of_mask
-from data_io.snapshot import write_snapshot
+from data_io.images import read
+from data_io.snapshot import read_snapshot, write_snapshot
 from data_io.store import NewImage, Store
 from data_io.types import Instance
 from model import agreement, checkpoint, glances, methods, train, training_state, validation
+from model.calibrate import Calibration, calibration, samples
+from model.dataset import label_map
 from model.methods import StepLosses
+from model.predictor import Predictor
 from model.training_log import KEYS
 
 REPOSITORY = Path(train.__file__).parents[1]
@@ -66,8 +70,13 @@ def write_picture(folder: Path, k: int) -> tuple[NewImage, np.ndarray]:
     return NewImage(str(path), 128, 96, file_sha256(path), "barn"), mask
 
 
-def make_snapshot(folder: Path, verified: int, total: int, animals: bool = True) -> Path:
-    """The pictures are ``0.png`` and so on; the first `verified` ones are labeled."""
+def make_snapshot(
+    folder: Path, verified: int, total: int, animals: bool = True, held_out: int = 0
+) -> Path:
+    """The pictures are ``0.png`` and so on; the first `verified` ones are labeled.
+
+    The first `held_out` ones are validation images.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     pictures = [write_picture(folder, k) for k in range(total)]
     with Store.open(folder / "project") as store:
@@ -77,6 +86,8 @@ def make_snapshot(folder: Path, verified: int, total: int, animals: bool = True)
             instance = Instance(id=f"i{found.id}", category=cow.id, parts=parts_of_mask(mask))
             area = full_image(96, 128)
             store.save_revision(found.id, 0, [instance] if animals else [], area, "test")
+        for found in records[:held_out]:
+            store.set_split(found.id, "val")
         return write_snapshot(store, folder / "project" / "snapshots").folder
 
 
@@ -119,6 +130,25 @@ def finished(tmp_path_factory: pytest.TempPathFactory, snapshot: Path) -> Path:
     job = make_job(tmp_path_factory.mktemp("finished"), snapshot)
     assert train.main([str(job)]) == train.DONE
     return job
+
+
+def test_a_version_is_calibrated_on_validation_images_alone(finished: Path, tmp_path: Path) -> None:
+    """What its predictor says of them, and nothing where there are none."""
+    assert "not calibrated" in messages(finished)
+    assert checkpoint.read_meta(finished / "version")["calibration"]["images"] == 0
+    validated = make_snapshot(tmp_path / "data", verified=3, total=3, held_out=1)
+    job = make_job(tmp_path / "job", validated, method="supervised", steps=2)
+    assert train.main([str(job)]) == train.DONE
+    made = Calibration.of_dict(checkpoint.read_meta(job / "version")["calibration"])
+    assert made.images == 1
+    assert made.words in messages(job)
+    predictor = Predictor.load(job / "version", device="cpu", threads=1)
+    assert predictor.calibration == made
+    predictor.calibration = Calibration()
+    (record,) = (i for i in read_snapshot(validated).images if i.split == "val")
+    said, _ = predictor.maps(read(Path(record.path)))
+    again = calibration([samples(said, label_map(record))])
+    assert again.temperature == pytest.approx(made.temperature, rel=1e-3)
 
 
 def test_a_job_ends_with_a_version_a_result_and_a_log(finished: Path) -> None:

@@ -50,6 +50,7 @@ class Steady:
             probability=np.zeros((2, *self.unsure.shape), np.float32),
             uncertainty=self.unsure.copy(),
             instances=(self._animal(8, 8, 16, 16, source="model", score=0.7),),
+            doubts=None,
         )
 
 

@@ -80,8 +80,8 @@ def always(found: Detections) -> MaskRcnnPredictor:
 
 def test_uncertainty_is_the_entropy_of_the_probability() -> None:
     even = always(detections(((0, 0, 40, 40), 0.5, 1))).predict(picture(40, 80))
-    assert even.uncertainty[5, 5] == 255
-    assert even.uncertainty[5, 15] == 0
+    assert even.uncertainty[5, 2] >= 254  # the neighborhood counts, see `uncertainty.class_doubt`
+    assert even.uncertainty[5, 18] <= 1
     assert len(even.instances) == 1
     sure = always(detections()).predict(picture(40, 80))
     assert not sure.uncertainty.any()
