@@ -117,7 +117,10 @@ def test_what_images_hold_is_read_from_the_revisions_of_an_older_project(
 
 
 def _drop_changes(connection: Connection) -> None:
-    """Undo the fourth migration."""
+    """Undo the fourth migration and those after it."""
+    for table in ("embeddings", "clusters"):
+        connection.exec_driver_sql(f"DROP TABLE {table}")
+    connection.exec_driver_sql("ALTER TABLE regions DROP COLUMN weight")
     find = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND name LIKE '%changed%'"
     for trigger in connection.exec_driver_sql(find).scalars().all():
         connection.exec_driver_sql(f"DROP TRIGGER {trigger}")
