@@ -26,6 +26,7 @@ class Settings:
         preset: training preset when none is asked for.
         minutes: time budget of a training job when none is asked for, in (0, 1440].
         nice: niceness of background jobs, 0..19, so that the page stays quick.
+        audit: share of review regions that are random checks, in [0, 0.5].
         worse: IoU by which a new version may be worse on validation images and still be promoted.
     """
 
@@ -35,6 +36,7 @@ class Settings:
     preset: str = "cpu"
     minutes: float = 5.0
     nice: int = 10
+    audit: float = 0.15
     worse: float = 0.02
 
     def __post_init__(self) -> None:
@@ -48,6 +50,7 @@ class Settings:
         _check(self.preset in PRESETS, "preset", f"must be one of {', '.join(PRESETS)}")
         _check(_real(self.minutes, 0, 1440) and self.minutes > 0, "minutes", "must be in (0, 1440]")
         _check(_whole(self.nice, 0, 19), "nice", "must be a whole number from 0 to 19")
+        _check(_real(self.audit, 0, 0.5), "audit", "must be in [0, 0.5]")
         _check(_real(self.worse, 0, 1), "worse", "must be in [0, 1]")
 
     @property

@@ -20,6 +20,7 @@ from data_io.images import read
 from data_io.store import Store
 from data_io.types import ImageRecord, Job, Proposal
 from model import uncertainty
+from model.audit import AuditConfig, audits
 
 if TYPE_CHECKING:
     from model.predictor import Predictor
@@ -126,7 +127,7 @@ def _todo(
 
 
 def propose(store: Store, predictor: Predictor, version: str, record: ImageRecord) -> None:
-    """Compute and store one image's proposal, its regions and its uncertainty map.
+    """Compute and store one image's proposal, its regions, random checks and uncertainty map.
 
     Raises:
         DataError: the image cannot be read any more, or changed its size.
@@ -139,6 +140,26 @@ def propose(store: Store, predictor: Predictor, version: str, record: ImageRecor
     revision = store.revision(record.id)
     verified = revision.verified if revision else ()
     unsure = uncertainty.without_verified(prediction.uncertainty, verified, *size)
+    found = uncertainty.regions(
+        unsure,
+        prediction.instances,
+        *size,
+        classes=classes,
+        version=version,
+        image=record.id,
+        verified=verified,
+    )
+    checks = audits(
+        unsure,
+        prediction.instances,
+        *size,
+        classes=classes,
+        version=version,
+        image=record.id,
+        regions=found,
+        verified=verified,
+        config=AuditConfig(share=settings.load(store.project).audit),
+    )
     store.put_proposal(
         Proposal(
             image=record.id,
@@ -150,15 +171,7 @@ def propose(store: Store, predictor: Predictor, version: str, record: ImageRecor
             uncertainty=Artifacts(store.project).write_uncertainty(record.id, version, unsure),
             score=uncertainty.image_score(unsure, classes),
         ),
-        uncertainty.regions(
-            unsure,
-            prediction.instances,
-            *size,
-            classes=classes,
-            version=version,
-            image=record.id,
-            verified=verified,
-        ),
+        (*found, *checks),
     )
 
 
