@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 FEWEST = 8  # images before there are clusters
 MOST = 32  # clusters
+_TRIES = 5  # vectors drawn for each further center
 Floats = NDArray[np.float32]
 
 
@@ -31,7 +32,7 @@ def nearest(vectors: Floats, centers: Floats) -> NDArray[np.int64]:
 def kmeans(
     vectors: Floats, count: int, start: Floats | None = None, seed: int = 0, steps: int = 30
 ) -> Floats:
-    """Centers by Lloyd's algorithm, seeded by k-means++ (Arthur & Vassilvitskii 2007).
+    """Centers by Lloyd's algorithm, seeded by greedy k-means++ (Arthur & Vassilvitskii 2007).
 
     Args:
         vectors: (n, d), n >= 1.
@@ -56,13 +57,19 @@ def kmeans(
 
 
 def _seeded(vectors: Floats, count: int, start: Floats | None, dice: np.random.Generator) -> Floats:
-    """Earlier centers, and vectors drawn by their squared distance to those before them."""
+    """Earlier centers, and vectors far from them: of some drawn, the one that helps most."""
     centers = [] if start is None else list(start[:count])
     if not centers:
         centers = [vectors[int(dice.integers(len(vectors)))]]
-    while len(centers) < count:
-        apart = ((vectors - np.stack(centers)[nearest(vectors, np.stack(centers))]) ** 2).sum(1)
-        if apart.sum() <= 0:
-            break
-        centers.append(vectors[int(dice.choice(len(vectors), p=apart / apart.sum()))])
+    apart = np.min([_apart(vectors, center) for center in centers], 0)
+    while len(centers) < count and apart.any():
+        drawn = dice.choice(len(vectors), _TRIES, p=apart / apart.sum())
+        left = [np.minimum(apart, _apart(vectors, vectors[index])) for index in drawn]
+        best = int(np.argmin([one.sum() for one in left]))
+        centers.append(vectors[drawn[best]])
+        apart = left[best]
     return np.stack(centers).astype(np.float32)
+
+
+def _apart(vectors: Floats, center: Floats) -> NDArray[np.float64]:
+    return np.asarray(((vectors - center) ** 2).sum(1, dtype=np.float64))
