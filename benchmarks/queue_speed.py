@@ -154,7 +154,7 @@ def views(context: Context, after: str) -> dict[str, Callable[[], object]]:
 
     def label_page() -> str:
         items = [item.as_dict() for item in queue.ranked(TOP)]
-        return label_view.side(store, after, items, queue.waiting())
+        return label_view.side(store, after, items, queue.waiting(), queue.strategy())
 
     return {
         "next": lambda: queue.next_image(after),
