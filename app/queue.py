@@ -183,7 +183,9 @@ class Queue:
         return not same
 
     def _look(self, one: ImageState) -> Look:
-        return self._strategy.look(_candidate(one), self._strata)
+        lane = self._strata.lane(one.proposed.split())
+        seen = one.verified == "whole", one.cluster, one.foreground
+        return self._strategy.look_of(one.id, one.score, lane, *seen)
 
     def _rebuild(self, names: set[str]) -> None:
         """Groups that images came into or left."""

@@ -97,8 +97,10 @@ class Strata:
 
     def lane(self, categories: Sequence[str]) -> int:
         """The stratum of an image; without any animal it competes with the most usual ones."""
-        usual = max(0, len(self.categories) - 1)
-        return next((n for n, one in enumerate(self.categories) if one in categories), usual)
+        if len(self.categories) < 2:
+            return 0
+        held = (n for n, one in enumerate(self.categories) if one in categories)
+        return next(held, len(self.categories) - 1)
 
     def turn(self, lane: int) -> str:
         """The category whose turn a lane is, "" where none take turns."""
@@ -148,12 +150,23 @@ class Grouped:
     def look(self, candidate: Candidate, strata: Strata) -> Look:
         """What the place of a candidate depends on."""
         one = candidate
-        worth = one.score
-        if worth is not None and self.noise and not self.cover:
-            worth *= math.exp(self.noise * _gumbel(f"{self.seed}/{one.image}"))
-        lane = strata.lane(one.categories) if self.strata else 0
-        empty = one.foreground is not None and one.foreground < self.config.empty
-        return Look(worth, one.reviewed, lane, one.cluster, empty)
+        seen = one.reviewed, one.cluster, one.foreground
+        return self.look_of(one.image, one.score, strata.lane(one.categories), *seen)
+
+    def look_of(
+        self,
+        image: str,
+        score: float | None,
+        lane: int,
+        reviewed: bool,
+        cluster: int | None,
+        foreground: float | None,
+    ) -> Look:
+        """As `look`, of the fields of a candidate and its stratum; quick, for a whole project."""
+        if score is not None and self.noise and not self.cover:
+            score *= math.exp(self.noise * _gumbel(f"{self.seed}/{image}"))
+        empty = foreground is not None and foreground < self.config.empty
+        return Look(score, reviewed, lane if self.strata else 0, cluster, empty)
 
 
 @dataclass(frozen=True)

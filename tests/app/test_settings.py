@@ -35,6 +35,7 @@ def test_the_file_replaces_defaults(tmp_path):
         ('{"preset": "tiny"}', "preset"),
         ('{"nice": 40}', "nice"),
         ('{"worse": 2}', "worse"),
+        ('{"audit": 0.6}', "audit"),
     ],
 )
 def test_a_bad_file_is_one_sentence(tmp_path, text, told):
