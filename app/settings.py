@@ -36,6 +36,7 @@ class Settings:
         scratch_every: of the trainings that may start warm, each so-manieth starts from scratch.
         spare_cores: cores that a training leaves to the page where it may have more than those.
         gpu_share: share of a CUDA device's memory that a training may take, in (0, 1].
+        audit: share of review regions that are random checks, in [0, 0.5].
         worse: IoU by which a new version may be worse on validation images and still be promoted.
         level: probability, in [0.5, 0.999], of the interval of the difference of two versions; its
             lower end must not lie below -worse.
@@ -55,6 +56,7 @@ class Settings:
     scratch_every: int = 4
     spare_cores: int = 0
     gpu_share: float = 0.8
+    audit: float = 0.15
     worse: float = 0.02
     instant: bool = True
     level: float = 0.9
@@ -72,6 +74,7 @@ class Settings:
         _check(_real(self.minutes, 0, 1440) and self.minutes > 0, "minutes", "must be in (0, 1440]")
         _check(_whole(self.nice, 0, 19), "nice", "must be a whole number from 0 to 19")
         _check(isinstance(self.instant, bool), "instant", "must be true or false")
+        _check(_real(self.audit, 0, 0.5), "audit", "must be in [0, 0.5]")
         _check(_real(self.worse, 0, 1), "worse", "must be in [0, 1]")
         _check(_real(self.level, 0.5, 0.999), "level", "must be in [0.5, 0.999]")
         _check(

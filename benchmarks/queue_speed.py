@@ -2,9 +2,10 @@
 
 CPU milliseconds of what a person waits for: the first ranking of a fresh process, then next image,
 outlook, queue and the pages' views right after an image was accepted (all of them have to follow
-it) and again while nothing changed. Three projects: the images in 40 groups, all in one, and all in
-one before the first model. Rows are written straight into the database. Prints one JSON object a
-project, and appends it to `--out`.
+it) and again while nothing changed. Projects: the images in 40 groups, all in one, all in one
+before the first model; then in 40 groups with three categories that take turns, and in one and in
+40 groups of 32 clusters before the first model. Rows are written straight into the database. Prints
+one JSON object a project, and appends it to `--out`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +31,41 @@ from app.workflow import carry, training
 from benchmarks.common import append, percentile, provenance
 from data_io.geometry import full_image
 from data_io.store import Store, codec, schema
+from data_io.types import ModelVersion
 
 SIZE = (48, 64)
 NOW = "2025-01-01T00:00:00+00:00"
 TOP = 500  # what the Label page asks for
-PROJECTS = {"groups": (40, 0.95), "one_group": (1, 0.95), "no_model": (1, 0.0)}
+CATEGORIES = ("cow", "calf", "bull")  # each in a fourth of the images that the last one is in
 
 
-def fill(store: Store, count: int, labeled: int, groups: int, proposed: float, seed: int) -> None:
+@dataclass(frozen=True)
+class Kind:
+    """What a project holds; `proposed` is a share of its images."""
+
+    groups: int
+    proposed: float
+    categories: int = 0
+    clusters: int = 0
+
+
+PROJECTS = {
+    "groups": Kind(40, 0.95),
+    "one_group": Kind(1, 0.95),
+    "no_model": Kind(1, 0.0),
+    "strata": Kind(40, 0.95, categories=3, clusters=32),
+    "clusters": Kind(40, 0.0, clusters=32),
+    "one_group_clusters": Kind(1, 0.0, clusters=32),
+}
+
+
+def fill(store: Store, count: int, labeled: int, kind: Kind, seed: int) -> None:
     """Images of which some are verified whole and a share is proposed for, with open regions."""
+    if kind.proposed:
+        version = ModelVersion("v1", None, "", "", {}, (), "", {}, "promoted", codec.now())
+        store.add_version(version)
+    held = [store.add_category(name).id for name in CATEGORIES[: kind.categories]]
+    groups, proposed = kind.groups, kind.proposed
     draw = random.Random(seed)
     ids = [f"{draw.getrandbits(64):016x}" for _ in range(count)]
     done = set(draw.sample(range(count), labeled))
@@ -48,6 +76,8 @@ def fill(store: Store, count: int, labeled: int, groups: int, proposed: float, s
     revisions: list[dict[str, Any]] = []
     proposals: list[dict[str, Any]] = []
     regions: list[dict[str, Any]] = []
+    contents: list[dict[str, Any]] = []
+    embeddings: list[dict[str, Any]] = []
     for k, one in enumerate(ids):
         group = f"barn-{k % groups:02}"
         images.append(
@@ -82,15 +112,25 @@ def fill(store: Store, count: int, labeled: int, groups: int, proposed: float, s
             proposals.append(
                 {**same, "score": score, "uncertainty": "", "time": NOW, "instances": nothing}
             )
+            contents += [
+                {"image": one, "source": "proposal", "category": category}
+                for n, category in enumerate(held)
+                if draw.random() < 0.25**n
+            ]
             if k not in done and draw.random() < 0.5:
                 told = {"kind": "border", "state": "open", "reason": "unsure", "box": box}
                 regions.append({**same, **told, "id": f"r{k}", "score": score, "parts": square})
+        if kind.clusters:
+            look = {"cluster": k // 50 % kind.clusters, "foreground": draw.random()}
+            embeddings.append({"image": one, "source": "", "vector": b"\0" * 128, **look})
     with store._write() as connection:
         for table, rows in (
             (schema.images, images),
             (schema.revisions, revisions),
             (schema.proposals, proposals),
             (schema.regions, regions),
+            (schema.contents, contents),
+            (schema.embeddings, embeddings),
         ):
             if rows:
                 connection.execute(insert(table), rows)
@@ -114,7 +154,7 @@ def views(context: Context, after: str) -> dict[str, Callable[[], object]]:
 
     def label_page() -> str:
         items = [item.as_dict() for item in queue.ranked(TOP)]
-        return label_view.side(store, after, items, queue.waiting())
+        return label_view.side(store, after, items, queue.waiting(), queue.strategy())
 
     return {
         "next": lambda: queue.next_image(after),
@@ -166,9 +206,8 @@ def _spread(values: list[float]) -> dict[str, float]:
 
 def run(name: str, count: int, labeled: int, rounds: int, seed: int) -> dict[str, Any]:
     """One project from nothing."""
-    groups, proposed = PROJECTS[name]
     with tempfile.TemporaryDirectory() as scratch, Store.open(Path(scratch) / "project") as store:
-        fill(store, count, labeled, groups, proposed, seed)
+        fill(store, count, labeled, PROJECTS[name], seed)
         context = Context.of(store, PathGuard.of(store.project, []))
         first = cpu(lambda: context.queue.ranked(TOP))
         ranking_only = cpu(lambda: Queue(store).ranked(TOP))

@@ -126,7 +126,10 @@ class Proposal:
 
 @dataclass(frozen=True, eq=False)
 class ReviewRegion:
-    """A connected unreliable area, the unit of review. `score` in [0, 1], `reason` for people."""
+    """A connected unreliable area, the unit of review. `score` in [0, 1], `reason` for people.
+
+    `weight` is how many places of the image a random check stands for, None for other kinds.
+    """
 
     id: str
     image: str
@@ -137,6 +140,7 @@ class ReviewRegion:
     score: float
     reason: str
     state: RegionState = "open"
+    weight: float | None = None
 
 
 @dataclass(frozen=True)

@@ -1,54 +1,63 @@
-"""Which image next: coverage while there is no proposal, then uncertainty, spread over the groups.
+"""Which image next: coverage in the first rounds, then uncertainty, stratified and noisy.
 
-Scores come from elsewhere (`uncertainty.image_score`); this module only orders them.
+A strategy is a small object with `rank(candidates, k)`; `STRATEGIES` has them by name. Scores,
+clusters and chances of animals come from elsewhere; this module only orders.
 
 The queue is ordered anew at every click, so nothing here looks at the whole pool for each place of
-it: a heap holds the best image of every group, and the next of a group is found by bisection.
-Embeddings are the exception, since every image that is seen may be like every other.
+it: see `model.group_order` and `model.ranking`.
+
+Sources: foreground-aware random sampling is hard to beat (nnActive, arXiv:2511.19183); what does so
+is class-stratified sampling by entropy with noise that falls (ClaSP-PE, arXiv:2601.13677).
 """
 
 from __future__ import annotations
 
-import heapq
-from bisect import bisect_left, bisect_right
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import chain, islice
-
-import numpy as np
-from numpy.typing import NDArray
+import hashlib
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from types import MappingProxyType
+from typing import Protocol
 
 from model.group_order import (
+    COVERING_EMPTY,
     COVERING_LATE,
     UNSURE,
     UNSURE_LATE,
     Entry,
-    Line,
+    GroupOrder,
+    Look,
     RankConfig,
-    discount_factors,
 )
+from model.ranking import Ranking
 
-Floats = NDArray[np.float64]
+VERIFIED = 10  # images that coverage looks for before uncertainty decides
+NOISE = 0.5  # scale of the noise on the logarithm of a score in the first round; then halved
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Candidate:
     """One image of the pool.
 
-    `score` in [0, 1], higher = look sooner, None = no proposal yet. `position` is the image's place
-    in its group's sequence (e.g. by file name), None = no sequence. `embedding` is a vector of any
-    length, the same for all that have one. A `reviewed` image is never returned, but its group and
-    its neighbors count as seen.
+    `score` in [0, 1], higher = look sooner, None = no proposal yet. `position` orders the images of
+    a group (e.g. by file name); neighbors in that order may be near-duplicates. `categories` are
+    those its proposal holds. `cluster` is the kind of picture it is, `foreground` the chance in
+    [0, 1] that animals are visible, None = unknown. A `reviewed` image is never returned, but it
+    counts as seen. Of equals the lower `number`, then the lower id comes first.
     """
 
     image: str
     group: str
     score: float | None = None
-    position: int | None = None
-    embedding: NDArray[np.float32] | None = None
+    position: int = 0
     reviewed: bool = False
     regions: int = 0  # open review regions, told in the reason
+    categories: tuple[str, ...] = ()
+    cluster: int | None = None
+    foreground: float | None = None
+    number: int = 0
 
 
 @dataclass(frozen=True)
@@ -60,275 +69,242 @@ class Pick:
     why: str
 
 
-def rank(
-    candidates: Sequence[Candidate], k: int | None = None, config: RankConfig | None = None
-) -> tuple[Pick, ...]:
-    """The k images to look at next, best first.
+class Strategy(Protocol):
+    """Orders a pool."""
 
-    Images with a proposal come first, most uncertain first; each image of a group already ahead in
-    the queue discounts its group, and near-duplicates of an image that is ahead or reviewed wait
-    until everything else is out. Images without a proposal follow, ordered for coverage.
+    def rank(self, candidates: Sequence[Candidate], k: int | None = None) -> tuple[Pick, ...]:
+        """The k images to look at next, best first, None = all; reviewed ones never.
 
-    Args:
-        candidates: the pool, reviewed images included.
-        k: length of the queue, None = all.
+        The order of `candidates` decides nothing.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Strata:
+    """Categories that take turns, the rarest first: an image belongs to its rarest one."""
+
+    categories: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, images: Mapping[str, int]) -> Strata:
+        """The strata of a pool: category -> number of images whose proposal holds it.
+
+        Rarity counts in powers of two, so that one image more hardly ever changes the order.
+        """
+        held = (category for category, count in images.items() if count > 0)
+        return cls(tuple(sorted(held, key=lambda one: (images[one].bit_length(), one))))
+
+    def lane(self, categories: Sequence[str]) -> int:
+        """The stratum of an image; without any animal it competes with the most usual ones."""
+        if len(self.categories) < 2:
+            return 0
+        held = (n for n, one in enumerate(self.categories) if one in categories)
+        return next(held, len(self.categories) - 1)
+
+    def turn(self, lane: int) -> str:
+        """The category whose turn a lane is, "" where none take turns."""
+        return self.categories[lane] if lane >= 0 and len(self.categories) > 1 else ""
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """A strategy whose order can follow single changes, group by group.
+
+    `cover` orders every image for coverage. `strata` = categories take turns. `noise` is the scale
+    of Gumbel noise on the logarithm of scores, the same for an image and `seed` always.
     """
-    config = config or RankConfig()
-    scored = [c for c in candidates if c.score is not None and not c.reviewed]
-    fresh = [c for c in candidates if c.score is None and not c.reviewed]
-    seen = [c for c in candidates if c.reviewed]
-    queue = chain(
-        _by_uncertainty(scored, seen, config), _by_coverage(fresh, [*seen, *scored], config)
-    )
-    return tuple(islice(queue, None if k is None else max(0, k)))
 
+    cover: bool = False
+    strata: bool = True
+    noise: float = 0.0
+    seed: str = ""
+    config: RankConfig = field(default_factory=RankConfig)
 
-class _Likeness:
-    """The embeddings of a pool."""
-
-    def __init__(self, pool: Sequence[Candidate]) -> None:
-        units = [_unit(c.embedding) for c in pool]
-        known = [u for u in units if u is not None]
-        self._matrix = (
-            np.stack([known[0] * 0 if u is None else u for u in units]) if known else None
+    def rank(self, candidates: Sequence[Candidate], k: int | None = None) -> tuple[Pick, ...]:
+        """See `Strategy`; what was ordered by following changes is in the same order."""
+        pool = sorted(candidates, key=lambda one: (one.number, one.image))
+        strata = Strata.of(_counts(pool))
+        members: dict[str, list[int]] = defaultdict(list)
+        for index, one in enumerate(pool):
+            members[one.group].append(index)
+        ranking = Ranking()
+        for own in members.values():
+            own.sort(key=lambda index: (pool[index].position, index))
+        ranking.replace(
+            {
+                name: self.order(own, [self.look(pool[index], strata) for index in own])
+                for name, own in members.items()
+            }
         )
+        best = islice(ranking.after(), None if k is None else max(0, k))
+        return tuple(pick_of(pool[one.number], one, self._turn(strata, one)) for one in best)
 
-    def to(self, candidate: Candidate) -> Floats | None:
-        """(n,) cosines of the pool to a candidate; None where nothing can be compared."""
-        unit = _unit(candidate.embedding)
-        return None if unit is None or self._matrix is None else np.asarray(self._matrix @ unit)
+    def _turn(self, strata: Strata, entry: Entry) -> str:
+        return strata.turn(entry.lane) if self.strata else ""
 
+    def order(self, numbers: Sequence[int], looks: Sequence[Look]) -> GroupOrder:
+        """The order of one group, whose images are given along its sequence."""
+        return GroupOrder(numbers, looks, self.config, self.cover)
 
-def _unit(embedding: NDArray[np.float32] | None) -> Floats | None:
-    if embedding is None:
-        return None
-    vector = np.asarray(embedding, np.float64).ravel()
-    return vector / max(1e-12, float(np.linalg.norm(vector)))
+    def look(self, candidate: Candidate, strata: Strata) -> Look:
+        """What the place of a candidate depends on."""
+        one = candidate
+        seen = one.reviewed, one.cluster, one.foreground
+        return self.look_of(one.image, one.score, strata.lane(one.categories), *seen)
 
-
-def pick_of(candidate: Candidate, entry: Entry) -> Pick:
-    """What an entry of `group_order` says about its candidate."""
-    if entry.stage in (UNSURE, UNSURE_LATE):
-        return _unsure(candidate, entry.stage == UNSURE_LATE)
-    first, late = entry.key == 0, entry.stage == COVERING_LATE
-    return Pick(candidate.image, None, _why_covers(candidate, first, late))
-
-
-def _members(pool: Sequence[Candidate]) -> dict[str, list[int]]:
-    """Places in the pool, by group."""
-    members: dict[str, list[int]] = defaultdict(list)
-    for index, candidate in enumerate(pool):
-        members[candidate.group].append(index)
-    return dict(members)
-
-
-def _placed(pool: Sequence[Candidate], indices: Iterable[int]) -> tuple[list[int], list[int]]:
-    """Positions in the sequence, ascending, and the places in the pool they belong to."""
-    found = [(place, i) for i in indices if (place := pool[i].position) is not None]
-    found.sort()
-    return [place for place, _ in found], [index for _, index in found]
+    def look_of(
+        self,
+        image: str,
+        score: float | None,
+        lane: int,
+        reviewed: bool,
+        cluster: int | None,
+        foreground: float | None,
+    ) -> Look:
+        """As `look`, of the fields of a candidate and its stratum; quick, for a whole project."""
+        if score is not None and self.noise and not self.cover:
+            score *= math.exp(self.noise * _gumbel(f"{self.seed}/{image}"))
+        empty = foreground is not None and foreground < self.config.empty
+        return Look(score, reviewed, lane if self.strata else 0, cluster, empty)
 
 
-def _by_uncertainty(
-    pool: Sequence[Candidate], seen: Sequence[Candidate], config: RankConfig
-) -> Iterator[Pick]:
-    repeats = _Repeats(pool, config)
-    for candidate in seen:
-        repeats.see(candidate)
-    heads = _Heads(pool, config.group_discount)
-    heads.fill(range(len(pool)))
-    later: list[int] = []
-    while (chosen := heads.best()) is not None:
-        if repeats.late[chosen]:
-            heads.drop()
-            later.append(chosen)
-        else:
-            yield _unsure(pool[chosen], False)
-            heads.take()
-            repeats.see(pool[chosen])
-    heads.fill(later)
-    while (chosen := heads.best()) is not None:
-        yield _unsure(pool[chosen], True)
-        heads.take()
+@dataclass(frozen=True)
+class StratifiedRandom:
+    """Groups take turns at random, images that probably show animals first."""
+
+    seed: str = ""
+    config: RankConfig = field(default_factory=RankConfig)
+
+    def rank(self, candidates: Sequence[Candidate], k: int | None = None) -> tuple[Pick, ...]:
+        """See `Strategy`."""
+        drawn = sorted(
+            (one for one in candidates if not one.reviewed),
+            key=lambda one: (self._empty(one), _uniform(f"{self.seed}/{one.image}")),
+        )
+        turns = Counter(one.group for one in candidates if one.reviewed)
+        order = []
+        for place, one in enumerate(drawn):
+            order.append((self._empty(one), turns[one.group], place))
+            turns[one.group] += 1
+        best = sorted(order)[: None if k is None else max(0, k)]
+        return tuple(self._pick(drawn[place]) for _, _, place in best)
+
+    def _empty(self, one: Candidate) -> bool:
+        return one.foreground is not None and one.foreground < self.config.empty
+
+    @staticmethod
+    def _pick(one: Candidate) -> Pick:
+        return Pick(one.image, one.score, f"Drawn at random from group {one.group}")
 
 
-class _Repeats:
-    """Which candidates of a pool nearly repeat an image that was seen; once so, always so."""
+@dataclass(frozen=True)
+class Adaptive:
+    """Coverage first, then stratified noisy uncertainty; see `in_force`.
 
-    def __init__(self, pool: Sequence[Candidate], config: RankConfig) -> None:
-        self.late = [False] * len(pool)
-        self._config = config
-        self._lines = {group: _placed(pool, own) for group, own in _members(pool).items()}
-        self._likeness = _Likeness(pool)
-
-    def see(self, candidate: Candidate) -> None:
-        """Mark what nearly repeats an image that is ahead in the queue or reviewed."""
-        place, gap = candidate.position, self._config.neighbor_gap
-        line = self._lines.get(candidate.group)
-        if place is not None and line is not None:
-            places, indices = line
-            for i in range(bisect_left(places, place - gap), bisect_right(places, place + gap)):
-                self.late[indices[i]] = True
-        cosines = self._likeness.to(candidate)
-        if cosines is not None:
-            for index in np.flatnonzero(cosines >= self._config.similarity):
-                self.late[index] = True
-
-
-class _Heads:
-    """Candidates by group, the best of every group in a heap.
-
-    Taking one discounts the rest of its group, which changes the worth of no other group's best.
+    `rounds` counts the model versions that were ever promoted.
     """
 
-    def __init__(self, pool: Sequence[Candidate], discount: float) -> None:
-        self._scores = [c.score or 0.0 for c in pool]
-        self._groups = [c.group for c in pool]
-        self._factors = discount_factors(discount, len(pool))
-        self._taken = dict.fromkeys(self._groups, 0)
-        self._rows: dict[str, list[int]] = {}
-        self._heap: list[tuple[float, int, str]] = []
+    rounds: int = 0
+    seed: int = 0
 
-    def fill(self, indices: Iterable[int]) -> None:
-        """Begin with these candidates; what was taken before still counts."""
-        self._rows = defaultdict(list)
-        for index in sorted(indices, key=lambda i: (self._scores[i], -i)):  # the best at the end
-            self._rows[self._groups[index]].append(index)
-        self._heap = [self._entry(group) for group in self._rows]
-        heapq.heapify(self._heap)
-
-    def best(self) -> int | None:
-        """The candidate of the highest discounted score, the first of equals; None at the end."""
-        return self._heap[0][1] if self._heap else None
-
-    def take(self) -> None:
-        """Put the best one into the queue."""
-        self._taken[self._heap[0][2]] += 1
-        self.drop()
-
-    def drop(self) -> None:
-        """Leave the best one out."""
-        group = self._heap[0][2]
-        self._rows[group].pop()
-        if self._rows[group]:
-            heapq.heapreplace(self._heap, self._entry(group))
-        else:
-            heapq.heappop(self._heap)
-
-    def _entry(self, group: str) -> tuple[float, int, str]:
-        index = self._rows[group][-1]
-        return -self._scores[index] * self._factors[self._taken[group]], index, group
+    def rank(self, candidates: Sequence[Candidate], k: int | None = None) -> tuple[Pick, ...]:
+        """See `Strategy`."""
+        verified = sum(one.reviewed for one in candidates)
+        return in_force(verified, self.rounds, self.seed).rank(candidates, k)
 
 
-def _unsure(candidate: Candidate, late: bool) -> Pick:
-    return Pick(candidate.image, candidate.score, _why_unsure(candidate, late))
+def coverage() -> Grouped:
+    """Every group and every kind of picture once before any of them twice; scores do not count."""
+    return Grouped(cover=True)
 
 
-def _why_unsure(candidate: Candidate, late: bool) -> str:
+def noisy_entropy(rounds: int, seed: int = 0) -> Grouped:
+    """The most uncertain first, categories in turn; noise is halved with every further round."""
+    noise = NOISE * 0.5 ** max(0, rounds - 1)
+    return Grouped(noise=noise, seed=f"{seed}/{rounds}")
+
+
+def plain_entropy() -> Grouped:
+    """By score alone: no strata, no noise, near-duplicates as they come."""
+    config = RankConfig(group_discount=1.0, neighbor_gap=0, alike_gap=0)
+    return Grouped(strata=False, config=config)
+
+
+def in_force(verified: int, rounds: int, seed: int = 0) -> Grouped:
+    """The rule: coverage until `VERIFIED` images are verified and a version was promoted."""
+    if verified < VERIFIED or rounds < 1:
+        return coverage()
+    return noisy_entropy(rounds, seed)
+
+
+def rule_in_words(verified: int, rounds: int) -> str:
+    """Which strategy is in force and why, for people."""
+    if in_force(verified, rounds).cover:
+        return (
+            "Coverage: every group and every kind of picture comes before a second one like it,"
+            f" until {VERIFIED} images are verified and a model version is promoted"
+            f" (now {verified} and {rounds})."
+        )
+    return (
+        f"Uncertainty, round {rounds}: the images the model is least sure of, categories in turn,"
+        f" with some chance that falls with every round ({verified} images are verified)."
+    )
+
+
+# Name -> the strategy for a seed and the number of versions promoted so far.
+STRATEGIES: Mapping[str, Callable[[int, int], Strategy]] = MappingProxyType(
+    {
+        "random": lambda seed, rounds: StratifiedRandom(f"{seed}/{rounds}"),
+        "entropy": lambda seed, rounds: plain_entropy(),
+        "coverage": lambda seed, rounds: coverage(),
+        "noisy entropy": lambda seed, rounds: noisy_entropy(rounds, seed),
+        "adaptive": lambda seed, rounds: Adaptive(rounds, seed),
+    }
+)
+
+
+def pick_of(candidate: Candidate, entry: Entry, turn: str = "") -> Pick:
+    """What an entry says about its candidate; `turn` names the category whose turn it is."""
+    if entry.stage in (UNSURE, UNSURE_LATE):
+        why = _why_unsure(candidate, entry.stage == UNSURE_LATE, turn)
+    else:
+        why = _why_covers(candidate, entry)
+    return Pick(candidate.image, candidate.score, why)
+
+
+def _counts(pool: Iterable[Candidate]) -> Counter[str]:
+    return Counter(category for one in pool for category in set(one.categories))
+
+
+def _why_unsure(candidate: Candidate, late: bool, turn: str) -> str:
     score = candidate.score or 0.0
     places = {0: "no open place", 1: "1 place"}.get(candidate.regions)
     places = places or f"{candidate.regions} places"
     degree = "Very unsure" if score >= 0.5 else "Unsure" if score >= 0.15 else "Fairly sure"
     text = f"{degree} ({score:.2f}), {places} to check, group {candidate.group}"
+    if turn:
+        text = f"{text}, the turn of {turn}"
     return f"{text}; much like an image that comes earlier or was reviewed" if late else text
 
 
-def _by_coverage(
-    pool: Sequence[Candidate], seen: Sequence[Candidate], config: RankConfig
-) -> Iterator[Pick]:
-    """Least seen group first; inside it the image least like everything seen."""
-    order = _by_likeness if any(c.embedding is not None for c in pool) else _by_distance
-    for chosen, first, late in order(pool, seen, config):
-        yield Pick(pool[chosen].image, None, _why_covers(pool[chosen], first, late))
+def _why_covers(candidate: Candidate, entry: Entry) -> str:
+    group = f"group {candidate.group}"
+    if entry.stage == COVERING_LATE:
+        return f"To cover {group}; much like an image that comes earlier or was reviewed"
+    animals = "; probably no animal in it" if entry.stage == COVERING_EMPTY else ""
+    if entry.key == 0:
+        return f"First image of {group}: nothing like it was labeled yet{animals}"
+    if entry.alike == 0:
+        return f"A kind of picture that {group} has not shown yet{animals}"
+    return f"To cover {group}: least like what was seen of it so far{animals}"
 
 
-def _by_distance(
-    pool: Sequence[Candidate], seen: Sequence[Candidate], config: RankConfig
-) -> Iterator[tuple[int, bool, bool]]:
-    """Place in the pool, whether its group is new, whether it nearly repeats an image seen."""
-    known: dict[str, list[int]] = defaultdict(list)
-    count: dict[str, int] = defaultdict(int)
-    for candidate in seen:
-        count[candidate.group] += 1
-        if candidate.position is not None:
-            known[candidate.group].append(candidate.position)
-    members = _members(pool)
-    lines = {group: _line(pool, own, known[group]) for group, own in members.items()}
-
-    def entry(group: str) -> tuple[bool, int, float, float, int, str]:
-        gap, middle, index = lines[group].farthest()
-        return gap <= config.neighbor_gap, count[group], -gap, middle, index, group
-
-    heap = [entry(group) for group in members]
-    heapq.heapify(heap)
-    while heap:
-        late, ahead, _, _, index, group = heap[0]
-        yield index, ahead == 0, late
-        count[group] += 1
-        if lines[group].take():
-            heapq.heapreplace(heap, entry(group))
-        else:
-            heapq.heappop(heap)
+def _uniform(text: str) -> float:
+    """A number in (0, 1) that belongs to a text."""
+    digest = hashlib.blake2b(text.encode(), digest_size=7).digest()
+    return (int.from_bytes(digest, "big") + 0.5) / 2**56
 
 
-def _line(pool: Sequence[Candidate], own: Sequence[int], seen: Sequence[int]) -> Line:
-    unplaced = [index for index in own if pool[index].position is None]
-    return Line(*_placed(pool, own), unplaced, seen)
-
-
-def _by_likeness(
-    pool: Sequence[Candidate], seen: Sequence[Candidate], config: RankConfig
-) -> Iterator[tuple[int, bool, bool]]:
-    """As `_by_distance`, where the likeness of embeddings comes before the distance."""
-    state = _Pool(pool)
-    for candidate in seen:
-        state.see(candidate)
-    left = np.ones(len(pool), np.bool_)
-    while left.any():
-        late = (state.gap <= config.neighbor_gap) | (state.cosine >= config.similarity)
-        # np.lexsort: the last key counts most.
-        keys = (state.from_middle, -state.gap, np.round(state.cosine, 6), state.count, late, ~left)
-        chosen = int(np.lexsort(keys)[0])
-        yield chosen, bool(state.count[chosen] == 0), bool(late[chosen])
-        left[chosen] = False
-        state.see(pool[chosen])
-
-
-class _Pool:
-    """Arrays over a pool: how near each candidate is to what has been seen."""
-
-    def __init__(self, pool: Sequence[Candidate]) -> None:
-        n = len(pool)
-        self.gap = np.full(n, np.inf)  # distance in the sequence to the nearest seen image
-        self.cosine = np.full(n, -1.0)  # similarity to the most similar seen image
-        self.count = np.zeros(n, np.int64)  # images of the own group already seen
-        self.from_middle = np.zeros(n)
-        self._position = np.array(
-            [np.nan if c.position is None else c.position for c in pool], np.float64
-        )
-        self._likeness = _Likeness(pool)
-        self._members = {group: np.array(own) for group, own in _members(pool).items()}
-        for own in self._members.values():
-            place = self._position[own]
-            if np.isfinite(place).any():
-                self.from_middle[own] = np.nan_to_num(np.abs(place - np.nanmedian(place)))
-
-    def see(self, candidate: Candidate) -> None:
-        """Update distances and counts for an image that is ahead in the queue or reviewed."""
-        own = self._members.get(candidate.group)
-        if own is not None:
-            self.count[own] += 1
-            if candidate.position is not None:
-                gap = np.abs(self._position[own] - candidate.position)
-                self.gap[own] = np.fmin(self.gap[own], gap)
-        cosines = self._likeness.to(candidate)
-        if cosines is not None:
-            self.cosine = np.maximum(self.cosine, cosines)
-
-
-def _why_covers(candidate: Candidate, first: bool, late: bool) -> str:
-    if first:
-        return f"First image of group {candidate.group}: nothing like it was labeled yet"
-    if late:
-        return f"No proposal yet; much like an image that was seen, group {candidate.group}"
-    return f"No proposal yet; least like the images seen so far in group {candidate.group}"
+def _gumbel(text: str) -> float:
+    return -math.log(-math.log(_uniform(text)))

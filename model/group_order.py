@@ -1,24 +1,28 @@
 """The queue's order within one group, computed only as far as it is asked for.
 
-Without embeddings nothing in `acquisition.rank` crosses groups but the merge at the end: discounts
-count the images of the own group, near-duplicates are neighbors in the own sequence. So a change
-of one image concerns its own group alone, and the groups' orders, merged, are the queue.
+Nothing crosses groups but the merge at the end (`model.ranking`): near-duplicates are neighbors in
+the own sequence, discounts and coverage count the images of the own group. So a change of one image
+concerns its own group alone, and of that no more than a lane of uncertain images or a cell of
+images to cover.
 """
 
 from __future__ import annotations
 
 import heapq
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
-from math import inf
 from typing import NamedTuple
 
 import numpy as np
 
-UNSURE, UNSURE_LATE, COVERING, COVERING_LATE = range(4)
+from model.sequence_line import Line
+
+UNSURE, UNSURE_LATE, COVERING, COVERING_EMPTY, COVERING_LATE = range(5)
+Cell = tuple[int | None, bool]  # cluster, and whether probably without an animal
+COVER = -1  # the lane of images to cover; the others are strata, 0 the rarest category
 
 
 @dataclass(frozen=True)
@@ -26,17 +30,33 @@ class RankConfig:
     """How the queue is spread."""
 
     group_discount: float = 0.8  # factor on a group's scores for each image it already has ahead
-    neighbor_gap: int = 1  # images this close in a sequence are near-duplicates
-    similarity: float = 0.97  # so are embeddings whose cosine is at least this
+    neighbor_gap: int = 1  # images this close in a sequence are near-duplicates, unless known to
+    alike_gap: int = 4  # look different; so are images this close that are of one cluster
+    empty: float = 0.5  # chance of visible animals below which an image counts as empty
+
+
+class Look(NamedTuple):
+    """What the place of an image depends on, and that of its neighbors.
+
+    `worth` orders uncertain images, None for one without a proposal; `lane` is its stratum;
+    `cluster` the kind of picture it is, None for unknown; `empty`: probably without an animal.
+    """
+
+    worth: float | None
+    reviewed: bool
+    lane: int = 0
+    cluster: int | None = None
+    empty: bool = False
 
 
 class Entry(NamedTuple):
     """One image of a group's order; entries of all groups compare as the queue orders them.
 
     `stage` is one of the constants above (late = nearly repeats an image ahead or reviewed), `key`
-    minus the discounted score or, for coverage, how many images of the group are ahead; `gap`
+    minus the discounted worth or, for coverage, how many images of the group are ahead; `gap`
     minus the distance to the nearest image seen, `middle` the distance from the sequence's middle.
-    `turn` counts entries that only wait for the one before them in their group.
+    `turn` counts entries that only wait for the one before them in their group. `lane` is where
+    the image is ordered, `alike` how many images of its group and cluster are ahead (coverage).
     """
 
     stage: int
@@ -46,83 +66,58 @@ class Entry(NamedTuple):
     tie: int
     turn: int
     number: int
+    lane: int
+    alike: int = 0
 
 
-class GroupOrder:
-    """The images of one group that are not reviewed, best first, as `acquisition.rank` has them.
+class Lane:
+    """Entries in their order, computed as far as they are asked for and remembered."""
 
-    Computed as far as it was asked for, and anew after `put`.
-    """
-
-    def __init__(
-        self,
-        numbers: Sequence[int],
-        scores: Sequence[float | None],
-        reviewed: Sequence[bool],
-        config: RankConfig,
-    ) -> None:
-        """Take the group in.
-
-        Args:
-            numbers: (n,) of the images along the group's sequence (e.g. by file name), unique over
-                all groups; of equals the lower number comes first. An image's position is its
-                place here.
-            scores: (n,) in [0, 1], None = no proposal yet.
-            reviewed: (n,) such images are left out, but count as seen.
-            config: how the queue is spread.
-        """
-        self._numbers, self._config = list(numbers), config
-        self._scores, self._reviewed = list(scores), list(reviewed)
-        scored = (i for i, score in enumerate(scores) if score is not None)
-        self._by_score = sorted(scored, key=self._rank)
-        self._start()
-
-    def put(self, position: int, score: float | None, reviewed: bool) -> None:
-        """Another score of an image, or that it is reviewed now or no longer."""
-        if self._scores[position] is not None:
-            del self._by_score[bisect_left(self._by_score, self._rank(position), key=self._rank)]
-        self._scores[position], self._reviewed[position] = score, reviewed
-        if score is not None:
-            insort(self._by_score, position, key=self._rank)
-        self._start()
+    def __init__(self, rest: Iterator[Entry]) -> None:
+        self._known: list[Entry] = []
+        self._places: dict[int, int] = {}
+        self._rest = rest
 
     def entry(self, number: int) -> Entry:
-        """The entry of an image that is not reviewed."""
+        """The entry of an image that is in the lane."""
         while number not in self._places:
             self._more()
         return self._known[self._places[number]]
 
-    def after(self, entry: Entry | None) -> Iterator[Entry]:
-        """Entries of this group that come after any group's entry; None = all."""
-        place = 0 if entry is None else self._place_after(entry)
+    def at(self, index: int) -> Entry | None:
+        """The entry of an index, the last one for an index beyond it; None in an empty lane."""
+        while len(self._known) <= index and self._more():
+            pass
+        return self._known[min(index, len(self._known) - 1)] if self._known else None
+
+    def after(self, entry: Entry | None, skip: int = 0) -> Iterator[Entry]:
+        """Entries that come after any lane's entry, None = all; the first `skip` are left out."""
+        place = skip + (0 if entry is None else self.count(entry))
         while place < len(self._known) or self._more():
-            yield self._known[place]
-            place += 1
+            if place < len(self._known):
+                yield self._known[place]
+                place += 1
 
     def before(self, entry: Entry) -> Entry | None:
-        """The last entry of this group that comes before any group's entry."""
-        end = self._place_after(entry)
+        """The last entry that comes before any lane's entry."""
+        end = self.count(entry)
         while end and self._known[end - 1] >= entry:
             end -= 1
         return self._known[end - 1] if end else None
 
-    def _place_after(self, entry: Entry) -> int:
+    def count(self, entry: Entry) -> int:
+        """How many entries come before any lane's entry, itself included."""
         while not self._known or self._known[-1] <= entry:
             if not self._more():
                 return len(self._known)
         return bisect_right(self._known, entry)
-
-    def _start(self) -> None:
-        self._known: list[Entry] = []
-        self._places: dict[int, int] = {}
-        self._rest = chain(self._unsure(), self._covering())
 
     def _more(self) -> bool:
         """Compute one more entry; False at the end."""
         found = next(self._rest, None)
         if found is None:
             return False
-        # The merge takes a group's images in the group's order, also where a later one would come
+        # The merge takes a lane's images in the lane's order, also where a later one would come
         # first (discounts that vanish make equals): it waits, and then comes at once.
         last = self._known[-1] if self._known else found
         if found < last:
@@ -131,44 +126,192 @@ class GroupOrder:
         self._known.append(found)
         return True
 
-    def _rank(self, position: int) -> tuple[float, int]:
-        return -(self._scores[position] or 0.0), self._numbers[position]
 
-    def _unsure(self) -> Iterator[Entry]:
-        numbers, reviewed, reach = self._numbers, self._reviewed, self._config.neighbor_gap
-        factors = _factors(self._config.group_discount, len(numbers).bit_length())
-        late, later, taken = bytearray(len(numbers)), [], 0
-        for i in self._by_score:
-            start, end = max(0, i - reach), min(len(late), i + reach + 1)
-            if reviewed[i]:
+class GroupOrder:
+    """The images of one group that are not reviewed, best first, in one lane or more.
+
+    Computed as far as it was asked for; after `put` what depends on the image is computed anew.
+    """
+
+    def __init__(
+        self,
+        numbers: Sequence[int],
+        looks: Sequence[Look],
+        config: RankConfig,
+        cover: bool,
+    ) -> None:
+        """Take the group in.
+
+        Args:
+            numbers: (n,) of the images along the group's sequence (e.g. by file name), unique over
+                all groups; of equals the lower number comes first. An image's position is its
+                place here.
+            looks: (n,) reviewed images are left out, but count as seen.
+            config: how the queue is spread.
+            cover: order every image for coverage, which holds reviewed images alone for seen;
+                else those with a worth by it, and the rest, for coverage, behind them.
+        """
+        self._numbers, self._config, self._cover = list(numbers), config, cover
+        self._looks = list(looks)
+        self._reviewed = [look.reviewed for look in looks]
+        self._cluster = [look.cluster for look in looks]
+        # Positions: uncertain images of every lane, best first; the rest in the sequence.
+        self._by_worth: dict[int, list[int]] = defaultdict(list)
+        self._seen: dict[int | None, list[int]] = defaultdict(list)  # by cluster
+        self._left: dict[Cell, list[int]] = defaultdict(list)
+        for position, look in enumerate(self._looks):
+            for line in self._lines_of(look):
+                line.append(position)
+        for ranked in self._by_worth.values():
+            ranked.sort(key=self._rank)
+        self._lanes: dict[int, Lane] = {}
+        self._cells: dict[Cell, Lane] = {}
+
+    @property
+    def lanes(self) -> list[int]:
+        """The lanes that may hold images; some may turn out to be empty."""
+        return [COVER, *(name for name, own in self._by_worth.items() if own)]
+
+    def lane(self, name: int) -> Lane:
+        """One of `lanes`."""
+        if name not in self._lanes:
+            rest = self._covering() if name == COVER else self._unsure(name)
+            self._lanes[name] = Lane(rest)
+        return self._lanes[name]
+
+    def entry(self, position: int) -> Entry:
+        """The entry of the image at a position, which is not reviewed."""
+        look = self._looks[position]
+        lane = look.lane if self._is_unsure(look) else COVER
+        return self.lane(lane).entry(self._numbers[position])
+
+    def put(self, position: int, look: Look) -> set[int]:
+        """An image looks otherwise now; returns the lanes that change."""
+        old = self._looks[position]
+        self._take(position, old)
+        self._looks[position] = look
+        self._reviewed[position], self._cluster[position] = look.reviewed, look.cluster
+        self._give(position, look)
+        for key in [key for key in self._cells if key[0] in (old.cluster, look.cluster)]:
+            del self._cells[key]
+        reach = max(self._config.neighbor_gap, self._config.alike_gap)
+        near = self._looks[max(0, position - reach) : position + reach + 1]
+        changed = {COVER, old.lane, *(one.lane for one in near)}
+        for name in changed:
+            self._lanes.pop(name, None)
+        return changed
+
+    def _is_unsure(self, look: Look) -> bool:
+        return look.worth is not None and not self._cover
+
+    def _lines_of(self, look: Look) -> list[list[int]]:
+        """The lists of positions that hold such an image, those by worth first."""
+        unsure = self._is_unsure(look)
+        lines = [self._by_worth[look.lane]] if unsure else []
+        if look.reviewed or unsure:
+            return [*lines, self._seen[look.cluster]]
+        return [self._left[look.cluster, look.empty]]
+
+    def _rank(self, position: int) -> tuple[float, int]:
+        return -(self._looks[position].worth or 0.0), self._numbers[position]
+
+    def _take(self, position: int, look: Look) -> None:
+        *ranked, line = self._lines_of(look)
+        del line[bisect_left(line, position)]
+        for own in ranked:
+            del own[bisect_left(own, self._rank(position), key=self._rank)]
+
+    def _give(self, position: int, look: Look) -> None:
+        *ranked, line = self._lines_of(look)
+        insort(line, position)
+        for own in ranked:
+            insort(own, position, key=self._rank)
+
+    def _unsure(self, lane: int) -> Iterator[Entry]:
+        ranked, numbers, looks = self._by_worth[lane], self._numbers, self._looks
+        factors = _factors(self._config.group_discount, len(ranked).bit_length())
+        repeats = _Repeats(self._reviewed, self._cluster, self._config)
+        later, taken = [], 0
+        for i in ranked:
+            if looks[i].reviewed:
                 continue
-            if late[i] or True in reviewed[start:end]:
+            if repeats.has(i):
                 later.append(i)
                 continue
-            key = -(self._scores[i] or 0.0) * factors[taken]
-            yield Entry(UNSURE, key, 0.0, 0.0, numbers[i], 0, numbers[i])
-            late[start:end] = b"\1" * (end - start)
+            key = -(looks[i].worth or 0.0) * factors[taken]
+            yield Entry(UNSURE, key, 0.0, 0.0, numbers[i], 0, numbers[i], lane)
+            repeats.see(i)
             taken += 1
         for i, factor in zip(later, factors[taken:], strict=False):
-            key = -(self._scores[i] or 0.0) * factor
-            yield Entry(UNSURE_LATE, key, 0.0, 0.0, numbers[i], 0, numbers[i])
+            key = -(looks[i].worth or 0.0) * factor
+            yield Entry(UNSURE_LATE, key, 0.0, 0.0, numbers[i], 0, numbers[i], lane)
 
     def _covering(self) -> Iterator[Entry]:
-        numbers, every = self._numbers, zip(self._scores, self._reviewed, strict=True)
-        is_seen = [score is not None or done for score, done in every]
-        seen = [i for i, known in enumerate(is_seen) if known]
-        fresh = [i for i, known in enumerate(is_seen) if not known]
-        line = Line(fresh, [numbers[i] for i in fresh], (), seen)
-        for ahead in range(len(seen), len(numbers)):
+        """The least seen cluster first; `key` counts the images of the whole group."""
+        cells = [self._cell(key).after(None) for key in list(self._left)]
+        ahead = sum(map(len, self._seen.values()))
+        for place, one in enumerate(heapq.merge(*cells), ahead):
+            tie = one.tie, one.turn, one.number, COVER, int(one.key)
+            yield Entry(one.stage, float(place), one.gap, one.middle, *tie)
+
+    def _cell(self, key: Cell) -> Lane:
+        if key not in self._cells:
+            self._cells[key] = Lane(self._along(*key))
+        return self._cells[key]
+
+    def _along(self, cluster: int | None, empty: bool) -> Iterator[Entry]:
+        """Images of one cell, the farthest in time from those seen of its cluster first."""
+        seen, left = self._seen[cluster], self._left[cluster, empty]
+        line = Line(left, seen, self._numbers)
+        reach = self._config.neighbor_gap if cluster is None else self._config.alike_gap
+        usual = COVERING_EMPTY if empty else COVERING
+        for ahead in range(len(seen), len(seen) + len(left)):
             gap, middle, number = line.farthest()
-            stage = COVERING_LATE if gap <= self._config.neighbor_gap else COVERING
-            yield Entry(stage, ahead, -gap, middle, number, 0, number)
+            stage = COVERING_LATE if gap <= reach else usual
+            yield Entry(stage, ahead, -gap, middle, number, 0, number, COVER)
             line.take()
 
 
-def merged(groups: Iterable[GroupOrder], after: Entry | None = None) -> Iterator[Entry]:
-    """The queue behind an entry, or all of it."""
-    return heapq.merge(*(group.after(after) for group in groups))
+class _Repeats:
+    """Which images of a sequence nearly repeat one that is ahead or reviewed."""
+
+    def __init__(
+        self, reviewed: Sequence[bool], clusters: Sequence[int | None], config: RankConfig
+    ) -> None:
+        self._reviewed, self._clusters = reviewed, clusters
+        self._late = bytearray(len(reviewed))
+        self._gap, self._reach = config.neighbor_gap, max(config.neighbor_gap, config.alike_gap)
+        self._alike = config.alike_gap
+
+    def has(self, position: int) -> bool:
+        """Whether an image comes late."""
+        if self._late[position]:
+            return True
+        start, end = self._window(position)
+        if True not in self._reviewed[start:end]:
+            return False
+        return any(self._reviewed[i] and self._repeats(i, position) for i in range(start, end))
+
+    def see(self, position: int) -> None:
+        """An image is ahead now."""
+        start, end = self._window(position)
+        if self._clusters[position] is None:
+            self._late[start:end] = b"\1" * (end - start)
+            return
+        for i in range(start, end):
+            if self._repeats(i, position):
+                self._late[i] = 1
+
+    def _window(self, position: int) -> tuple[int, int]:
+        reach = self._gap if self._clusters[position] is None else self._reach
+        return max(0, position - reach), min(len(self._late), position + reach + 1)
+
+    def _repeats(self, one: int, other: int) -> bool:
+        """Close in time, and of one cluster; where a cluster is unknown, closer in time."""
+        own, its = self._clusters[one], self._clusters[other]
+        if own is None or its is None:
+            return abs(one - other) <= self._gap
+        return own == its and abs(one - other) <= self._alike
 
 
 @lru_cache(maxsize=64)
@@ -181,78 +324,3 @@ def discount_factors(discount: float, count: int) -> list[float]:
     """discount ** k for k = 0 ... count."""
     factors: list[float] = (discount ** np.arange(count + 1)).tolist()
     return factors
-
-
-class Line:
-    """A group's candidates along its sequence, cut where images were seen.
-
-    Between two cuts the farthest candidate lies next to the middle, so a stretch needs two
-    look-ups and not a distance for each of its candidates.
-    """
-
-    def __init__(
-        self,
-        places: Sequence[int],
-        indices: Sequence[int],
-        unplaced: Sequence[int],
-        seen: Sequence[int],
-    ) -> None:
-        """Lay the line out.
-
-        Args:
-            places: (n,) positions of candidates, ascending; of equals the lower index first.
-            indices: (n,) their indices, which decide between equals.
-            unplaced: indices of candidates without a position: far from everything.
-            seen: positions of images seen before, in any order.
-        """
-        self._places, self._indices = places, indices
-        n = len(places)
-        # A first look at a group should start in the middle of its sequence.
-        self._middle = (places[(n - 1) // 2] + places[n // 2]) / 2 if n else 0.0
-        # -distance, distance from the middle, index; place in the line, its stretch, the cuts at
-        # its ends.
-        self._heap: list[tuple[float, float, int, int, int, int, float, float]] = [
-            (-inf, 0.0, index, 0, 0, 0, -inf, inf) for index in unplaced
-        ]
-        heapq.heapify(self._heap)
-        start, low = 0, -inf
-        for cut in sorted(set(seen)):
-            end = bisect_left(self._places, cut, start)
-            self._add(start, end, low, cut)
-            start, low = end, float(cut)
-        self._add(start, n, low, inf)
-
-    def farthest(self) -> tuple[float, float, int]:
-        """Distance to the nearest image seen, distance from the middle, index."""
-        minus, middle, index, *_ = self._heap[0]
-        return -minus, middle, index
-
-    def take(self) -> bool:
-        """See the farthest candidate; False when it was the last."""
-        _, _, _, spot, start, end, low, high = heapq.heappop(self._heap)
-        if start < end:
-            place = self._places[spot]
-            self._add(start, spot, low, place)
-            self._add(spot + 1, end, place, high)
-        return bool(self._heap)
-
-    def _add(self, start: int, end: int, low: float, high: float) -> None:
-        """Note the farthest candidate of a stretch between the cuts `low` and `high`."""
-        if start == end:
-            return
-        places, middle = self._places, self._middle
-        uncut = low == -inf and high == inf
-        cut = bisect_right(places, middle if uncut else (low + high) / 2, start, end)
-        spots = [cut] if cut < end else []
-        if cut > start:
-            spots.append(bisect_left(places, places[cut - 1], start, cut))  # the first of equals
-        entries = (
-            (
-                -min(places[spot] - low, high - places[spot]),
-                abs(places[spot] - middle),
-                self._indices[spot],
-                spot,
-            )
-            for spot in spots
-        )
-        heapq.heappush(self._heap, (*min(entries), start, end, low, high))

@@ -310,6 +310,5 @@ def predict(
     config = replace(usual, min_area=max(usual.min_area, small**2 / 4))
     size = (maps.height, maps.width)
     made = instances.tell_apart(fine, *size, categories, version, config=config)
-    unsure = uncertainty.entropy(fine)
     likely = tuple(one for one in made.instances if (one.score or 0.0) >= LEAST_SCORE)
-    return Prediction(fine, uncertainty.to_bytes(unsure), likely)
+    return Prediction(fine, uncertainty.uncertainty_map(fine), likely)

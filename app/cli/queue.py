@@ -1,4 +1,4 @@
-"""``queue PROJECT`` -> {"items": [{"image", "name", "score", "why", "regions", "status"}]}."""
+"""``queue PROJECT`` -> {"strategy", "items": [...]} in the queue's order; see `app.queue.Item`."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ def run(
 ) -> None:
     """List the images worth looking at next, and why."""
     with open_project(project) as store:
-        items = [item.as_dict() for item in Queue(store).ranked(top)]
+        queue = Queue(store)
+        items, strategy = [item.as_dict() for item in queue.ranked(top)], queue.strategy()
     lines = [
         f"{place:3d}. {item['name']} ({item['image']}): {item['why']}"
         for place, item in enumerate(items, 1)
     ]
-    tell({"items": items}, as_json, "\n".join(lines) or "the queue is empty")
+    told = "\n".join([strategy, *lines]) if lines else "the queue is empty"
+    tell({"strategy": strategy, "items": items}, as_json, told)

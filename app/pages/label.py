@@ -65,7 +65,9 @@ class LabelPage:
         return [item.as_dict() for item in self.context.queue.ranked(TOP)]
 
     def _side(self, image: str | None, front: list[dict[str, Any]]) -> str:
-        return label_view.side(self.context.store, image, front, self.context.queue.waiting())
+        queue = self.context.queue
+        waiting, strategy = queue.waiting(), queue.strategy()
+        return label_view.side(self.context.store, image, front, waiting, strategy)
 
 
 def build(context: Context) -> LabelPage:

@@ -23,7 +23,9 @@ Item = Mapping[str, Any]
 ROWS = 7
 
 
-def side(store: Store, image: str | None, queue: Sequence[Item], waiting: int) -> str:
+def side(
+    store: Store, image: str | None, queue: Sequence[Item], waiting: int, strategy: str
+) -> str:
     """Panel for the image on the canvas.
 
     Args:
@@ -31,10 +33,11 @@ def side(store: Store, image: str | None, queue: Sequence[Item], waiting: int) -
         image: id of the image, None for none.
         queue: the front of the queue, best first.
         waiting: length of the whole queue.
+        strategy: how the queue is ordered now, in words.
     """
     if not waiting and all(one.excluded for one in store.image_states().values()):
         return empty("No image yet.", "Import a folder or upload images on the Data page.")
-    return _model(store) + _queue(image, queue, waiting)
+    return _model(store) + _queue(image, queue, waiting, strategy)
 
 
 def _model(store: Store) -> str:
@@ -71,7 +74,7 @@ def _advice(store: Store) -> str:
     return f"{plural(verified, 'image')} verified: train the first model now."
 
 
-def _queue(image: str | None, queue: Sequence[Item], total: int) -> str:
+def _queue(image: str | None, queue: Sequence[Item], total: int, strategy: str) -> str:
     if not queue:
         body = empty("The queue is empty.", "Every image is verified: export on the Data page.")
         return f'<section class="hm-side"><h3>Queue</h3>{body}</section>'
@@ -83,8 +86,10 @@ def _queue(image: str | None, queue: Sequence[Item], total: int) -> str:
     # The canvas has its own next button; this one goes back to the front after wandering off.
     best = str(queue[0]["image"])
     first = "" if place == 0 else button("open", best, "Front of the queue", kind="hm-primary")
+    name, _, how = strategy.partition(": ")
     return (
-        f'<section class="hm-side hm-queue"><h3>Queue <span>{text(where)}</span></h3>{first}'
+        f'<section class="hm-side hm-queue"><h3>Queue <span>{text(where)}</span></h3>'
+        f"<details><summary>{text(name)}</summary><p>{text(how)}</p></details>{first}"
         f'<div class="hm-list">{rows}</div></section>'
     )
 

@@ -2,7 +2,9 @@
 
 import { make } from "./dom.js";
 
-const words = (kind) => kind.charAt(0).toUpperCase() + kind.slice(1).replaceAll(/[-_]/g, " ");
+const NAMES = { audit: "Random check" };
+const spelled = (kind) => kind.charAt(0).toUpperCase() + kind.slice(1).replaceAll(/[-_]/g, " ");
+const words = (kind) => NAMES[kind] ?? spelled(kind);
 
 /** Two menus above the list of regions; hidden where there is nothing to choose. */
 export class Filter {

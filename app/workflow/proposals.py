@@ -23,6 +23,7 @@ from data_io.images import read
 from data_io.store import Store
 from data_io.types import ImageRecord, Job, Proposal
 from model import uncertainty
+from model.audit import AuditConfig, audits
 from model.regions import regions
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def _todo(
 
 
 def propose(store: Store, predictor: Predictor, version: str, record: ImageRecord) -> None:
-    """Compute and store one image's proposal, its regions and its uncertainty map.
+    """Compute and store one image's proposal, its regions, random checks and uncertainty map.
 
     Raises:
         DataError: the image cannot be read any more, or changed its size.
@@ -157,6 +158,27 @@ def put_prediction(store: Store, version: str, record: ImageRecord, made: Predic
     revision = store.revision(record.id)
     verified = revision.verified if revision else ()
     unsure = uncertainty.without_verified(made.uncertainty, verified, *size)
+    found = regions(
+        unsure,
+        made.instances,
+        *size,
+        classes=classes,
+        version=version,
+        image=record.id,
+        verified=verified,
+        doubts=made.doubts,
+    )
+    checks = audits(
+        unsure,
+        made.instances,
+        *size,
+        classes=classes,
+        version=version,
+        image=record.id,
+        regions=found,
+        verified=verified,
+        config=AuditConfig(share=settings.load(store.project).audit),
+    )
     store.put_proposal(
         Proposal(
             image=record.id,
@@ -168,16 +190,7 @@ def put_prediction(store: Store, version: str, record: ImageRecord, made: Predic
             uncertainty=Artifacts(store.project).write_uncertainty(record.id, version, unsure),
             score=uncertainty.image_score(unsure, classes),
         ),
-        regions(
-            unsure,
-            made.instances,
-            *size,
-            classes=classes,
-            version=version,
-            image=record.id,
-            verified=verified,
-            doubts=made.doubts,
-        ),
+        (*found, *checks),
     )
 
 

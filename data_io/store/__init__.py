@@ -7,6 +7,7 @@ that may have no answer (`image_by_path`, `revision`, `proposal`, `promoted`) re
 from __future__ import annotations
 
 from data_io.store.records import (
+    EmbeddingTable,
     FirstRevision,
     GalleryFilter,
     GalleryRow,
@@ -19,6 +20,7 @@ from data_io.store.records import (
 from data_io.store.store import Store
 
 __all__ = [
+    "EmbeddingTable",
     "FirstRevision",
     "GalleryFilter",
     "GalleryRow",

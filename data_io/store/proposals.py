@@ -41,6 +41,7 @@ def _region(row: Row[Any]) -> ReviewRegion:
         score=row.score,
         reason=row.reason,
         state=row.state,
+        weight=row.weight,
     )
 
 
@@ -56,6 +57,7 @@ def _region_row(region: ReviewRegion, image: str) -> dict[str, Any]:
         "reason": region.reason,
         "box": codec.to_json([float(value) for value in region.box], what),
         "parts": codec.parts_to_blob(region.parts, what),
+        "weight": None if region.weight is None else float(region.weight),
     }
 
 

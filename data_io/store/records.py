@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from data_io.types import Instance, Parts
 
 VerifiedState = Literal["none", "partial", "whole"]
@@ -41,7 +44,9 @@ class ImageState:
 
     `number` is the image's COCO id, `path` as stored. `revision` is the newest revision number, 0
     for an image nobody has saved; `instances` counts the animals of that revision.
-    `proposal_version` and `score` belong to the current proposal.
+    `proposal_version`, `score` and `proposed`, its category ids between blanks, belong to the
+    current proposal. `cluster` is the kind of picture it is, `foreground` the chance that animals
+    are visible; both come with its embedding.
     """
 
     id: str
@@ -56,6 +61,23 @@ class ImageState:
     proposal_version: str | None
     score: float | None
     open_regions: int
+    proposed: str = ""
+    cluster: int | None = None
+    foreground: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddingTable:
+    """Embeddings in the order of their images' numbers.
+
+    `vectors` is (n, d) float32; `clusters` holds (n,) numbers, None where none was assigned yet;
+    `source` names what made them, "" where there are none.
+    """
+
+    images: tuple[str, ...]
+    vectors: NDArray[np.float32]
+    clusters: tuple[int | None, ...]
+    source: str
 
 
 @dataclass(frozen=True)

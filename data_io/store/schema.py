@@ -162,8 +162,26 @@ regions = Table(
     Column("reason", String, nullable=False),
     Column("box", String, nullable=False),
     Column("parts", LargeBinary, nullable=False),
+    Column("weight", Float),
 )
 Index("ix_regions_image_state", regions.c.image, regions.c.state)
+
+embeddings = Table(
+    "embeddings",
+    metadata,
+    Column("image", String, ForeignKey("images.id"), primary_key=True),
+    Column("cluster", Integer),
+    Column("foreground", Float),
+    Column("source", String, nullable=False),
+    Column("vector", LargeBinary, nullable=False),
+)
+
+clusters = Table(
+    "clusters",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("center", LargeBinary, nullable=False),
+)
 
 jobs = Table(
     "jobs",

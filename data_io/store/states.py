@@ -19,7 +19,15 @@ from data_io.store.database import Database
 from data_io.store.records import ImageState
 
 _images, _changes = schema.images, schema.changes
+_contents, _embeddings = schema.contents, schema.embeddings
+_versions = schema.model_versions
 _revisions, _proposals, _regions = schema.revisions, schema.proposals, schema.regions
+
+
+_NEWEST = select(
+    func.coalesce(select(func.max(_changes.c.number)).scalar_subquery(), 0),
+    select(func.count()).where(_versions.c.state.in_(("promoted", "retired"))).scalar_subquery(),
+)
 
 
 class States(Database):
@@ -38,15 +46,19 @@ class States(Database):
         What was committed before the call, by any process, is in it. The mapping never changes;
         while nothing happens it is the same one, and so is the record of an untouched image.
         """
+        return self.standing()[0]
+
+    def standing(self) -> tuple[Mapping[str, ImageState], int]:
+        """`image_states`, and how many model versions were ever promoted, as of one moment."""
         with self._renewing:
             with self._read() as connection:
-                newest = connection.execute(select(func.max(_changes.c.number))).scalar() or 0
+                newest, rounds = connection.execute(_NEWEST).one()
                 if newest != self._seen:
                     fresh = {one.id: one for one in _changed(connection, self._seen)}
                     self._known = self._known | fresh
                     self._shown = MappingProxyType(self._known)
                     self._seen = newest
-            return self._shown
+            return self._shown, rounds
 
 
 def _changed(connection: Connection, seen: int) -> Iterator[ImageState]:
@@ -59,6 +71,9 @@ def _changed(connection: Connection, seen: int) -> Iterator[ImageState]:
     )
     where = _regions.c.image == _images.c.id, _regions.c.state == "open"
     open_regions = select(func.count()).where(*where).correlate(_images).scalar_subquery()
+    of_proposal = _contents.c.image == _images.c.id, _contents.c.source == "proposal"
+    names = func.group_concat(_contents.c.category, " ")  # ids hold no blanks
+    proposed = select(names).where(*of_proposal).correlate(_images).scalar_subquery()
     query = (
         select(
             _images.c.id,
@@ -73,12 +88,16 @@ def _changed(connection: Connection, seen: int) -> Iterator[ImageState]:
             _proposals.c.version,
             _proposals.c.score,
             open_regions,
+            func.coalesce(proposed, ""),
+            _embeddings.c.cluster,
+            _embeddings.c.foreground,
         )
         .select_from(_images)
         .outerjoin(
             _revisions, (_revisions.c.image == _images.c.id) & (_revisions.c.number == newest)
         )
         .outerjoin(_proposals, _proposals.c.image == _images.c.id)
+        .outerjoin(_embeddings, _embeddings.c.image == _images.c.id)
         .order_by(_images.c.coco_id)
     )
     if seen:  # the first time it is all of them

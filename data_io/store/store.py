@@ -8,6 +8,7 @@ from pathlib import Path
 from data_io.errors import StoreError
 from data_io.store.categories import Categories
 from data_io.store.database import DATABASE_NAME, make_engine, told
+from data_io.store.embeddings import Embeddings
 from data_io.store.gallery import Gallery
 from data_io.store.images import Images
 from data_io.store.jobs import Jobs
@@ -23,7 +24,17 @@ FOLDERS = ("images", "artifacts", "versions", "jobs", "snapshots")
 
 
 class Store(
-    Categories, Images, Revisions, Numbering, Proposals, Readings, States, Gallery, Jobs, Versions
+    Categories,
+    Images,
+    Revisions,
+    Numbering,
+    Proposals,
+    Readings,
+    Embeddings,
+    States,
+    Gallery,
+    Jobs,
+    Versions,
 ):
     """A project: `project` is its folder, every method is one transaction.
 

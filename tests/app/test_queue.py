@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from datetime import datetime, timezone
+
 import pytest
 
 from app.queue import Queue
 from data_io.geometry import full_image
 from data_io.store import NewImage, Store
-from data_io.types import Part, Proposal, ReviewRegion
+from data_io.types import ModelVersion, Part, Proposal, ReviewRegion
+from model import acquisition
 
 
 @pytest.fixture
@@ -31,7 +34,41 @@ def propose(store, image, score, regions=0):
     store.put_proposal(Proposal(image, "v1", (), "m.png", score), rows)
 
 
-def test_images_with_uncertain_proposals_come_first_and_verified_ones_never(store, queue):
+@pytest.fixture
+def uncertain(store, monkeypatch):
+    """The rule is past its first rounds, and its noise is gone."""
+    monkeypatch.setattr(acquisition, "VERIFIED", 0)
+    monkeypatch.setattr(acquisition, "NOISE", 0.0)
+    now = datetime.now(timezone.utc)
+    store.add_version(ModelVersion("v1", None, "", "", {}, (), "", {}, "promoted", now))
+
+
+def test_the_first_rounds_cover_every_group_whatever_is_proposed(store, queue):
+    one, two, three, four = (record.id for record in store.images())
+    propose(store, one, 0.1)
+    propose(store, two, 0.9)
+    store.save_revision(two, 0, [], full_image(48, 64), "me")
+    items = queue.ranked()
+    assert [item.image for item in items] == [three, one, four]
+    assert "First image of group b" in items[0].why
+    assert queue.strategy().startswith("Coverage")
+    assert "(now 1 and 0)" in queue.strategy()
+
+
+def test_a_promotion_alone_changes_the_rule(store, queue, monkeypatch):
+    monkeypatch.setattr(acquisition, "VERIFIED", 0)
+    one = store.images()[3].id
+    propose(store, one, 0.9)
+    assert queue.ranked()[0].image != one
+    now = datetime.now(timezone.utc)
+    store.add_version(ModelVersion("v1", None, "", "", {}, (), "", {}, "promoted", now))
+    assert queue.ranked()[0].image == one
+    assert queue.strategy().startswith("Uncertainty, round 1")
+
+
+def test_images_with_uncertain_proposals_come_first_and_verified_ones_never(
+    store, queue, uncertain
+):
     one, two, three, four = (record.id for record in store.images())
     propose(store, one, 0.1)
     propose(store, two, 0.9, regions=2)
@@ -72,7 +109,7 @@ def test_after_an_image_that_left_the_queue_comes_its_front(store, queue):
     assert queue.next_image(gone) == queue.ranked()[0].image
 
 
-def test_the_outlook_counts_and_looks_ahead_along_the_queue(store, queue):
+def test_the_outlook_counts_and_looks_ahead_along_the_queue(store, queue, uncertain):
     one, two, three, four = (record.id for record in store.images())
     propose(store, one, 0.1, regions=1)
     propose(store, two, 0.9, regions=2)
@@ -87,7 +124,7 @@ def test_the_outlook_counts_and_looks_ahead_along_the_queue(store, queue):
     assert queue.outlook(last, 5).coming == ()
 
 
-def test_the_outlook_leaves_out_skipped_regions(store, queue):
+def test_the_outlook_leaves_out_skipped_regions(store, queue, uncertain):
     one, two, *_ = (record.id for record in store.images())
     propose(store, one, 0.9)
     propose(store, two, 0.5, regions=2)

@@ -42,6 +42,7 @@ def test_the_file_replaces_defaults(tmp_path):
         ('{"scratch_every": 0}', "scratch_every"),
         ('{"spare_cores": -1}', "spare_cores"),
         ('{"gpu_share": 0}', "gpu_share"),
+        ('{"audit": 0.6}', "audit"),
     ],
 )
 def test_a_bad_file_is_one_sentence(tmp_path, text, told):

@@ -54,6 +54,12 @@ class Steady:
         )
 
 
+@pytest.fixture(autouse=True)
+def no_checks(project):
+    """No random check unless a test wants some."""
+    project.project.joinpath("settings.json").write_text('{"audit": 0}')
+
+
 @pytest.fixture
 def steady(animal):
     return Steady(animal)
@@ -88,6 +94,22 @@ def test_every_image_gets_a_proposal_regions_and_a_map(run, project, steady):
     assert pixels_of([region])[40:72, 40:72].mean() > 0.9
     np.testing.assert_array_equal(map_of(project, image), steady.unsure)
     assert made[image].score == image_score(steady.unsure, 2) > 0
+
+
+def test_random_checks_are_asked_like_other_regions(run, project, steady, box):
+    project.project.joinpath("settings.json").write_text('{"audit": 0.5}')
+    first, second, *_ = (record.id for record in project.images())
+    project.save_revision(first, 0, [], full_image(HEIGHT, WIDTH), "me")
+    project.save_revision(second, 0, [], box(0, 0, 160, HEIGHT), "me")
+    proposals.run_proposals(run)
+    kinds = [[one.kind for one in project.regions(i.id, "open")] for i in project.images()]
+    assert kinds[0] == []
+    assert kinds[1] == ["audit"]  # what is unsure lies in the verified half
+    assert all(sorted(own) == ["audit", "possible miss"] for own in kinds[2:])
+    (check,) = project.regions(second)
+    assert not pixels_of([check])[:, :160].any()
+    assert check.reason.startswith("A random check")
+    assert check.weight > 1
 
 
 def test_what_has_this_versions_proposal_is_not_computed_again(run, project, steady):

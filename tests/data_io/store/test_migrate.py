@@ -116,9 +116,16 @@ def test_what_images_hold_is_read_from_the_revisions_of_an_older_project(
     assert rows(file, "SELECT * FROM contents ORDER BY source") == before
 
 
+def _drop_readings(connection: Connection) -> None:
+    """Undo the fifth migration and those after it."""
+    for table in ("readings", "embeddings", "clusters"):
+        connection.exec_driver_sql(f"DROP TABLE {table}")
+    connection.exec_driver_sql("ALTER TABLE regions DROP COLUMN weight")
+
+
 def _drop_changes(connection: Connection) -> None:
-    """Undo the migrations from the fourth on."""
-    connection.exec_driver_sql("DROP TABLE readings")
+    """Undo the fourth migration and those after it."""
+    _drop_readings(connection)
     find = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND name LIKE '%changed%'"
     for trigger in connection.exec_driver_sql(find).scalars().all():
         connection.exec_driver_sql(f"DROP TRIGGER {trigger}")
@@ -144,7 +151,7 @@ def test_answers_of_an_older_project_have_no_reading_and_new_ones_have(
 ) -> None:
     engine = make_engine(project / DATABASE_NAME, foreign_keys=False)
     with engine.begin() as connection:
-        connection.exec_driver_sql("DROP TABLE readings")
+        _drop_readings(connection)
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0004'")
     engine.dispose()
     with Store.open(project) as store:

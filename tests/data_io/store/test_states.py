@@ -31,7 +31,7 @@ def pair() -> list[ReviewRegion]:
 
 def told(state: ImageState) -> tuple[object, ...]:
     """Revision, animals, verified, version, score, open regions."""
-    return astuple(state)[6:]
+    return astuple(state)[6:12]
 
 
 @contextmanager

@@ -75,3 +75,14 @@ def test_the_database_itself_allows_one_promoted_version(store: Store) -> None:
     with pytest.raises(StoreError), store._write() as connection:
         connection.exec_driver_sql("UPDATE model_versions SET state = 'promoted'")
     assert states(store) == {"v2": "aside", "v1": "promoted"}
+
+
+def test_rounds_count_the_versions_ever_promoted(store: Store) -> None:
+    assert store.standing() == (store.image_states(), 0)
+    for id in ("v1", "v2", "v3"):
+        store.add_version(version(id))
+    store.promote("v1")
+    store.promote("v2")
+    assert store.standing()[1] == 2
+    store.promote("v1")  # a roll-back
+    assert store.standing()[1] == 2
