@@ -231,11 +231,12 @@ class GroupOrder:
         ranked, numbers, looks = self._by_worth[lane], self._numbers, self._looks
         factors = _factors(self._config.group_discount, len(ranked).bit_length())
         repeats = _Repeats(self._reviewed, self._cluster, self._config)
+        late, reviewed = repeats.late, self._reviewed
         later, taken = [], 0
         for i in ranked:
-            if looks[i].reviewed:
+            if reviewed[i]:
                 continue
-            if repeats.has(i):
+            if late[i] or repeats.is_beside_reviewed(i):
                 later.append(i)
                 continue
             key = -(looks[i].worth or 0.0) * factors[taken]
@@ -279,32 +280,30 @@ class _Repeats:
         self, reviewed: Sequence[bool], clusters: Sequence[int | None], config: RankConfig
     ) -> None:
         self._reviewed, self._clusters = reviewed, clusters
-        self._late = bytearray(len(reviewed))
-        self._gap, self._reach = config.neighbor_gap, max(config.neighbor_gap, config.alike_gap)
-        self._alike = config.alike_gap
+        self._gap, self._alike = config.neighbor_gap, config.alike_gap
+        self.late = bytearray(len(reviewed))  # 1 = nearly repeats an image that is ahead
 
-    def has(self, position: int) -> bool:
-        """Whether an image comes late."""
-        if self._late[position]:
-            return True
-        start, end = self._window(position)
-        if True not in self._reviewed[start:end]:
-            return False
-        return any(self._reviewed[i] and self._repeats(i, position) for i in range(start, end))
+    def is_beside_reviewed(self, position: int) -> bool:
+        """Whether an image nearly repeats a reviewed one."""
+        if self._clusters[position] is None:
+            return True in self._reviewed[max(0, position - self._gap) : position + self._gap + 1]
+        near = self._near(position)
+        return any(self._reviewed[i] and self._repeats(i, position) for i in near)
 
     def see(self, position: int) -> None:
         """An image is ahead now."""
-        start, end = self._window(position)
         if self._clusters[position] is None:
-            self._late[start:end] = b"\1" * (end - start)
+            start, end = max(0, position - self._gap), position + self._gap + 1
+            end = min(end, len(self.late))
+            self.late[start:end] = b"\1" * (end - start)
             return
-        for i in range(start, end):
+        for i in self._near(position):
             if self._repeats(i, position):
-                self._late[i] = 1
+                self.late[i] = 1
 
-    def _window(self, position: int) -> tuple[int, int]:
-        reach = self._gap if self._clusters[position] is None else self._reach
-        return max(0, position - reach), min(len(self._late), position + reach + 1)
+    def _near(self, position: int) -> range:
+        reach = max(self._gap, self._alike)
+        return range(max(0, position - reach), min(len(self.late), position + reach + 1))
 
     def _repeats(self, one: int, other: int) -> bool:
         """Close in time, and of one cluster; where a cluster is unknown, closer in time."""
