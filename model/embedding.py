@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +9,9 @@ from numpy.typing import NDArray
 LENGTH = 64
 VISIBLE = 16  # cells of the stride-4 map that an animal covers at least when one can see it
 Floats = NDArray[np.float32]
-Features = Callable[[NDArray[np.uint8]], Floats]
 
 
-def embedding(image: NDArray[np.uint8], features: Features, animal: Floats | None = None) -> Floats:
+def embedding(features: Floats, animal: Floats | None = None) -> Floats:
     """The vector of an image.
 
     The mean of the features over the image, beside their mean over the animals, is projected at
@@ -22,24 +19,22 @@ def embedding(image: NDArray[np.uint8], features: Features, animal: Floats | Non
     backbone. The projection is the same for every image.
 
     Args:
-        image: (H, W, 3) uint8.
-        features: image -> (K, h, w) float32.
+        features: (K, h, w) float32 of the image.
         animal: chance in [0, 1] of an animal, any size; it is scaled to (h, w). None, or no animal
             at all: the mean over the image counts for both.
 
     Returns:
         (64,) float32.
     """
-    maps = features(image)
-    depth, height, width = maps.shape
-    whole = maps.mean((1, 2))
+    depth, height, width = features.shape
+    whole = features.mean((1, 2))
     inside = whole
     if animal is not None:
         weight = cv2.resize(
             animal.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA
         )
         if weight.sum() > 0:
-            inside = np.asarray((maps * weight).sum((1, 2)) / weight.sum())
+            inside = np.asarray((features * weight).sum((1, 2)) / weight.sum())
     pooled = np.concatenate([whole, inside])
     rows = np.random.default_rng(0).standard_normal((LENGTH, 2 * depth)) / np.sqrt(LENGTH)
     return np.asarray(rows @ pooled, np.float32)

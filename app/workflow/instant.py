@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.queue import Queue
+from app.workflow.looks import Looks
 from app.workflow.proposals import put_prediction, readable
 from app.workflow.teaching import PREFIX, is_instant, teachers
 from data_io.artifacts import Artifacts
@@ -23,12 +24,16 @@ from data_io.geometry import area_of_rle, rle_of_parts
 from data_io.store import ImageState, Store
 from data_io.types import ImageRecord, Revision
 from model import instant
-from model.features import Encoder, FeatureMaps, encoder_file
+from model.embedding import embedding, foreground
+from model.features import BACKBONE, Encoder, FeatureMaps, encoder_file
 from model.instant import Head, Lesson
+from model.prediction import Prediction
 
 FRONT = 64  # places of the queue that get new proposals after every save
 SIDES = (512, 768, 1152, 1728)  # long sides images may be looked at, pixels
 LEAST = 16.0  # pixels that the smaller animals must have left
+SOURCE = BACKBONE  # of the embeddings
+NEWS = 0.25  # change of the chance of animals that the queue hears of
 SMALL = 10  # percentile of the animals' sizes that counts as smaller
 
 
@@ -61,6 +66,8 @@ class InstantLearning:
         self._head: Head | None = None
         self._version = ""
         self._refused: set[str] = set()  # images that cannot be read
+        self._looks: Looks | None = None
+        self._visible: dict[str, float] = {}  # chance of animals that the queue knows of
 
     def step(self) -> bool:
         """Learn what is new, else propose for one image; False where nothing is left to do.
@@ -169,6 +176,19 @@ class InstantLearning:
         small = self._small
         made = instant.predict(maps, self._head, self._categories, self._version, small)
         put_prediction(self._store, self._version, record, made)
+        self._look(record, maps, made)
+
+    def _look(self, record: ImageRecord, maps: FeatureMaps, made: Prediction) -> None:
+        """Keep what the image looks like, and whether it shows animals, for the queue."""
+        visible = foreground(made.probability)
+        if abs(visible - self._visible.get(record.id, -1.0)) < NEWS:
+            return
+        if self._looks is None:
+            self._looks = Looks(self._store, SOURCE)
+        coarse = maps.levels[-1].astype(np.float32).transpose(2, 0, 1)
+        vector = embedding(coarse, 1.0 - made.probability[0])
+        self._looks.add(record.id, vector, visible)
+        self._visible[record.id] = visible
 
     def _refuse(self, record: ImageRecord, error: DataError) -> None:
         logging.warning("%s", error)

@@ -98,6 +98,16 @@ def test_one_animal_brings_proposals_on_every_image(herd):
     assert (union & truth).sum() / (union | truth).sum() > 0.4
 
 
+def test_the_queue_hears_what_images_look_like(herd):
+    store, made = herd
+    first, *others = made
+    save(store, made, first, most=1)
+    run_out(InstantLearning(store, 1))
+    known = store.embeddings()
+    assert set(others) <= set(known.images)
+    assert all(store.image_states()[image].foreground > 0.5 for image in others)
+
+
 def test_every_save_makes_a_new_version_for_what_nobody_has_begun(herd):
     store, made = herd
     first, second, *rest = made
