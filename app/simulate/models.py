@@ -57,6 +57,7 @@ class TrainedModels:
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self._settings = dict(settings)
+        self._loaded: tuple[Path, Predicts] | None = None
 
     def trained(self, store: Store, method: str, seed: int, number: int) -> Predicts | None:
         """Train a version and register it; what the app would keep aside is kept aside here.
@@ -88,8 +89,10 @@ class TrainedModels:
         promoted = store.promoted()
         if promoted is None:
             return None
-        threads = self._settings.get("threads")
-        return Predictor.load(training.version_folder(store, promoted.id), threads=threads)
+        folder = training.version_folder(store, promoted.id)
+        if self._loaded is None or self._loaded[0] != folder:
+            self._loaded = folder, Predictor.load(folder, threads=self._settings.get("threads"))
+        return self._loaded[1]
 
 
 def _run(folder: Path, config: Mapping[str, Any]) -> None:
