@@ -31,6 +31,7 @@ from benchmarks.semi_sets import coco_images
 from benchmarks.study import conduct
 from data_io.atomic import file_sha256
 from data_io.geometry import crop_of_rle, rle_of_mask
+from data_io.images import read
 from data_io.scenes import CAMERAS
 from data_io.snapshot import SnapshotImage
 
@@ -123,7 +124,7 @@ def drone(data: Path, work: Path) -> Hidden:
 
 
 def _pieces(image: SnapshotImage, work: Path) -> Iterator[HiddenImage]:
-    pixels = cv2.imread(image.path)
+    pixels = read(image.path)[..., ::-1]
     photo = Path(image.path).stem.split("_")[0]
     width, height = image.width // CUT, image.height // CUT
     for row in range(CUT):

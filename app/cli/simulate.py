@@ -27,9 +27,11 @@ def run(
     ] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of their images.")] = None,
     arms: Annotated[
-        list[str] | None, typer.Option("--arms", help="Ways of working: A0 A2 A3 A4 A9.")
-    ] = None,
-    seeds: Annotated[list[int] | None, typer.Option("--seeds", help="One run each.")] = None,
+        str, typer.Option(help="Ways of working, with commas: A0, A2, A3, A4, A9.")
+    ] = "A0,A2,A4,A9",
+    seeds: Annotated[
+        str, typer.Option(help="One run of each arm for each, with commas.")
+    ] = "0,1,2",
     out: Annotated[Path, typer.Option(help="The report; runs go into FILE.runs.")] = Path(
         "simulate.json"
     ),
@@ -47,6 +49,9 @@ def run(
     """
     if (project is None) == (data is None):
         raise typer.BadParameter("give PROJECT or --data")
+    if not all(seed.isdecimal() for seed in _split(seeds)):
+        raise typer.BadParameter("--seeds takes whole numbers, for instance 0,1,2")
+    draws = [int(seed) for seed in _split(seeds)]
     folder = out.with_name(f"{out.name}.runs")
     settings: dict[str, Any] = {"threads": threads, "clock": "processor"}
     settings |= {"minutes": minutes} if steps is None else {"steps": steps}
@@ -55,9 +60,8 @@ def run(
 
     with _truth(project, data, images, folder) as store:
         hidden = truth.of_project(store)
-    chosen, draws = arms or ["A0", "A2", "A4", "A9"], seeds or [0, 1, 2]
     options = study.Options(settings, trainings)
-    records = list(study.records_of(hidden, chosen, draws, options, folder, say))
+    records = list(study.records_of(hidden, _split(arms), draws, options, folder, say))
     answer = report.summary(records)
     write_atomic(out, json.dumps({**answer, "records": records}, allow_nan=False).encode())
     made = plots.draw(answer, out.with_suffix(""))
@@ -78,3 +82,7 @@ def _truth(project: Path | None, data: Path | None, images: Path | None, folder:
     store = Store.open(folder / "truth")
     import_source(store, data, images=images)
     return store
+
+
+def _split(text: str) -> list[str]:
+    return [word for word in text.replace(",", " ").split() if word]

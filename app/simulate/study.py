@@ -57,8 +57,7 @@ def records_of(
     _claim(folder, hidden, options)
     for seed in seeds:
         for arm in (CEILING, *arms):
-            for record in run_records(hidden, arm, seed, options, folder, say):
-                yield record
+            yield from run_records(hidden, arm, seed, options, folder, say)
 
 
 def run_records(
