@@ -12,6 +12,7 @@ from data_io.geometry import parts_of_rle, rle_iou, rle_of_mask, rle_of_parts
 
 SIZE = (80, 120)
 MANY = 400
+DRAWS = Traits(hopeless=1.0)  # draws anew what is not accepted, which is quicker to simulate
 
 
 def ellipse(center=(60, 40), axes=(30, 18)):
@@ -41,7 +42,7 @@ def test_wrong_proposals_are_accepted_at_the_stated_rate():
     assert rle_iou(WRONG, TARGET) < 0.8
     kept = 0
     for k in range(MANY):
-        label = label_of(review(f"a{k}", [shown_as(WRONG)], [TARGET, WRONG]), f"a{k}")
+        label = label_of(review(f"a{k}", [shown_as(WRONG)], (), DRAWS), f"a{k}")
         kept += label.id == "p" and rle_iou(rle_of_parts(label.parts, *SIZE), WRONG) == 1
     assert kept / MANY == pytest.approx(0.1, abs=0.045)  # three sigma
 
@@ -55,11 +56,8 @@ def test_perfect_proposals_are_accepted_as_they_are():
 def test_a_belief_near_the_threshold_errs_both_ways():
     near = ellipse((63, 40))
     truth = rle_iou(near, TARGET)
-    traits = Traits(accepts=truth, bias=0.0)
-    kept = [
-        len(review(f"a{k}", [shown_as(near)], [near, TARGET], traits)[1].actions) <= 3
-        for k in range(MANY)
-    ]
+    traits = Traits(accepts=truth, bias=0.0, hopeless=1.0)
+    kept = [review(f"a{k}", [shown_as(near)], (), traits)[1].label.id == "p" for k in range(MANY)]
     assert np.mean(kept) == pytest.approx(0.5, abs=0.075)
 
 
@@ -103,12 +101,12 @@ def test_unseen_errors_stay():
 def test_repairs_make_labels_better_and_cost_less_than_drawing():
     traits = Traits(bias=0.0, notice=1.0)
     better = 0
-    for k in range(20):
+    for k in range(6):
         step = review(f"a{k}", [shown_as(WRONG)], (), traits)[1]
         assert STANDARD.seconds(step.actions) < 60
         made = rle_of_parts(step.label.parts, *SIZE)
         better += rle_iou(made, TARGET) > rle_iou(WRONG, TARGET)
-    assert better == 20
+    assert better == 6
 
 
 def test_another_category_takes_a_second_decision():
