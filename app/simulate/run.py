@@ -124,25 +124,25 @@ class Run:
             self._plan = plan(STANDARD.price(full), self._trainings, self._after)
             if done:
                 self._resume(store, len(done))
-            last = done[-1] if done else None
             for number in range(len(done) + 1, len(self._plan.ends) + 1):
-                last = self._round(store, number, last) | {"full": full}
-                self._keep(store, number, last)
-                yield last
-                if last["done"]:
+                record = self._round(store, number, done) | {"full": full}
+                self._keep(store, number, record)
+                done.append(record)
+                yield record
+                if record["done"]:
                     return
 
     # --- a round ----------------------------------------------------------------------------------
 
-    def _round(self, store: Store, number: int, last: Record | None) -> Record:
+    def _round(self, store: Store, number: int, done: Sequence[Record]) -> Record:
         before = self._plan.ends[number - 2] if number > 1 else 0.0
         spent, finished = self._work(store, self._plan.ends[number - 1] - before)
         left = self._left(store)
         if self._session is not None:
             keep_draft(store, self._session)
         old = self._model.version if self._model else None
-        trained = self._renew(store, number, not left)
-        test = last["test"] if last else None
+        trained = self._renew(store, number, bool(finished) or _untrained(done), not left)
+        test = done[-1]["test"] if done else None
         if self._model is not None and self._model.version != old:
             test = test_rows(self._model, self.hidden.test)
             self._propose(store, left)
@@ -207,12 +207,17 @@ class Run:
 
     # --- models -----------------------------------------------------------------------------------
 
-    def _renew(self, store: Store, number: int, all_done: bool) -> bool:
-        """Bring the model up to date; whether that took a training."""
-        fixed = not self.arm.retrained and self._model is not None
-        if fixed or not (all_done or number in self._plan.trained):
-            if not fixed:
-                self._model = self.models.instant(store) or self._model
+    def _renew(self, store: Store, number: int, news: bool, all_done: bool) -> bool:
+        """Bring the model up to date; whether that took a training.
+
+        Args:
+            news: images were finished since the last training.
+        """
+        due = all_done or number in self._plan.trained
+        if not self.arm.retrained and (self._model is not None or not due):
+            return False
+        if not (due and news):
+            self._model = self.models.instant(store) or self._model
             return False
         model = self.models.trained(store, self.arm.method, self.annotator.seed, number)
         self._model = model or self._model
@@ -293,6 +298,16 @@ class Run:
         self._barren = frozenset(state["barren"])
         self._tidy(store)
         self._model = self.models.instant(store)
+
+
+def _untrained(done: Sequence[Record]) -> bool:
+    """Whether images were finished since the last round with a training."""
+    for record in reversed(done):
+        if record["trained"]:
+            return False
+        if record["images"]:
+            return True
+    return False
 
 
 def _new(image: HiddenImage) -> NewImage:

@@ -79,7 +79,7 @@ def jittered(truth: Rle, agreement: float, rng: np.random.Generator) -> Rle:
         return _without_islands(signed + strength * noise > 0, area)
 
     low, high = 0.0, 0.5 * area**0.5
-    for _ in range(14):
+    for _ in range(11):
         middle = (low + high) / 2
         low, high = (middle, high) if iou(at(middle), mask) > agreement else (low, middle)
     nearest = min((at(low), at(high)), key=lambda made: abs(iou(made, mask) - agreement))
