@@ -140,7 +140,7 @@ def _area(run: Sequence[Record], ceiling: Sequence[Record] | None, clock: Clock)
         return np.zeros(1 + DRAWS)
     weights = _weights([row[0] for row in rows])
     values = np.stack([_iou(one["test"], weights) for one in run], axis=1)
-    if ceiling:
+    if ceiling and ceiling[0]["test"]:
         values = values / np.maximum(_iou(ceiling[0]["test"], weights), 1e-9)[:, None]
     return naulc(_times(run, clock), values, max(clock.price(run[0]["full"]), 2 * FIRST_ROUND))
 
