@@ -17,6 +17,7 @@ from app.cli import (
     propose,
     queue,
     serve,
+    simulate,
     split,
     train,
     versions,
@@ -40,6 +41,7 @@ app.command("queue")(queue.run)
 app.command("evaluate")(evaluate.run)
 app.command("jobs")(jobs.run)
 app.command("versions")(versions.run)
+app.command("simulate")(simulate.run)
 app.command("doctor")(doctor.run)
 
 

@@ -1,0 +1,107 @@
+"""Where the model of a round comes from: trained on what the simulated person has verified."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from app import jobs
+from app.workflow import training
+from data_io.errors import DataError
+from data_io.snapshot import write_snapshot
+from data_io.store import Store
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from model.predictor import Prediction
+
+
+class Predicts(Protocol):
+    """A model that proposes animals."""
+
+    @property
+    def version(self) -> str:
+        """Its id; another model has another one."""
+
+    def predict(self, image: NDArray[np.uint8]) -> Prediction:
+        """See `model.predictor.Predictor.predict`."""
+
+
+class Models(Protocol):
+    """Makes the model of a round from the images that are verified in a project.
+
+    Both answer with the model in use from now on, None while there is none. What `instant` answers
+    depends on the project alone, so an interrupted run gets the same model back.
+    """
+
+    def trained(self, store: Store, method: str, seed: int, number: int) -> Predicts | None:
+        """After a round with a training; `number` is the round's."""
+
+    def instant(self, store: Store) -> Predicts | None:
+        """After any other round, and when a run goes on."""
+
+
+class TrainedModels:
+    """The app's own training jobs, each in a process that this one waits for.
+
+    Args:
+        settings: of `model.config.train_config`; method and seed come from the run.
+    """
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self._settings = dict(settings)
+        self._loaded: tuple[Path, Predicts] | None = None
+
+    def trained(self, store: Store, method: str, seed: int, number: int) -> Predicts | None:
+        """Train a version and register it; what the app would keep aside is kept aside here.
+
+        Raises:
+            DataError: the training failed.
+        """
+        if not training.pool(store)[0]:
+            return None
+        snapshot = write_snapshot(store, store.project / "snapshots")
+        config = {
+            "snapshot": str(snapshot.folder),
+            "version": f"v{number}",
+            "parent": None,
+            "train": {**self._settings, "method": method, "seed": seed},
+        }
+        job = store.create_job("train", config)
+        folder = jobs.job_folder(store, job)
+        _run(folder, config)
+        training.finalise(store, job, folder)
+        store.update_job(job.id, state="done")
+        shutil.rmtree(folder)
+        return self.instant(store)
+
+    def instant(self, store: Store) -> Predicts | None:
+        """The promoted version."""
+        from model.predictor import Predictor
+
+        promoted = store.promoted()
+        if promoted is None:
+            return None
+        folder = training.version_folder(store, promoted.id)
+        if self._loaded is None or self._loaded[0] != folder:
+            self._loaded = folder, Predictor.load(folder, threads=self._settings.get("threads"))
+        return self._loaded[1]
+
+
+def _run(folder: Path, config: Mapping[str, Any]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    line = [sys.executable, "-m", "model.train", str(folder)]
+    done = subprocess.run(line, cwd=jobs.ROOT, check=False, stdout=subprocess.DEVNULL)
+    if done.returncode == 0:
+        return
+    told = folder / "error.json"
+    why = json.loads(told.read_text())["error"] if told.is_file() else f"code {done.returncode}"
+    raise DataError("training", f"it failed: {why}", "correct that and start the command again")

@@ -1,0 +1,209 @@
+"""What does the learning loop save? A simulated person labels hidden images in several ways.
+
+Sets: `drone`, tiles of one flight, earlier ones to label and later ones to judge (within-flight:
+nothing here speaks about another flight); `herds`, synthetic scenes judged under two cameras that
+nobody labels. Runs go on where they stopped; one line a finished run is appended to the results.
+The person, the clock and the arms are those of `app/simulate`, frozen before the first run.
+
+    python -m benchmarks.simulate --data ../shared/data --work FOLDER
+    python -m benchmarks.simulate --show
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from app.simulate import plots, report, study
+from app.simulate.arms import ARMS
+from app.simulate.truth import Hidden, HiddenImage
+from benchmarks.common import ROOT, provenance, tree
+from benchmarks.instances import UNSEEN, herd
+from benchmarks.semi_sets import coco_images
+from benchmarks.study import conduct
+from data_io.atomic import file_sha256
+from data_io.geometry import crop_of_rle, rle_of_mask
+from data_io.images import read
+from data_io.scenes import CAMERAS
+from data_io.snapshot import SnapshotImage
+
+RESULTS = ROOT / "benchmarks/results/simulate.jsonl"
+CUT = 2  # drone tiles are cut in so many pieces along each side: an image is a minute's work
+LEAST = 40  # pixels; less of an animal at a cut is no animal
+POOL, TESTED = 32, 24  # herds
+HERDS = 60_000  # first seed of the herds of the pool; the test has others
+SETS = ("drone", "herds")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One arm, or the ceiling, of one set."""
+
+    set: str
+    arm: str
+    seed: int
+    minutes: float
+
+    @property
+    def key(self) -> str:
+        """What tells runs of one state of the code apart."""
+        return json.dumps([self.set, self.arm, self.seed, self.minutes])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parse(arguments)
+
+    def one(fields: dict[str, Any]) -> dict[str, Any]:
+        return simulate(options.data, Run(**fields), options.work)
+
+    more = ["--work", str(options.work)]
+
+    def show(rows: Sequence[dict[str, Any]]) -> None:
+        print_table(rows, options.out)
+
+    return conduct("benchmarks.simulate", options, one, planned(options), _told, show, more)
+
+
+def planned(options: argparse.Namespace) -> Iterator[Run]:
+    """The runs in order; the arms of a seed follow each other."""
+    for seed in options.seeds:
+        for name in options.sets:
+            for arm in (study.CEILING, *options.arms):
+                yield Run(name, arm, seed, options.minutes)
+
+
+def simulate(data: Path, run: Run, work: Path) -> dict[str, Any]:
+    """One run and its record, with the records of its rounds."""
+    import torch
+
+    torch.set_num_threads(1)
+    hidden = drone(data, work) if run.set == "drone" else herds(work)
+    train = {"minutes": run.minutes, "clock": "processor", "threads": 1}
+    folder = work / run.set
+    options = study.Options(train)
+    rounds = list(study.run_records(hidden, run.arm, run.seed, options, folder, print_nothing))
+    return {
+        "study": "simulate",
+        "key": run.key,
+        **vars(run),
+        "model": tree("model"),
+        "app": tree("app"),
+        **provenance(run.seed),
+        "rounds": rounds,
+    }
+
+
+def print_nothing(_: str) -> None:
+    """The last line on stdout is the record."""
+
+
+def _told(record: dict[str, Any]) -> str:
+    return f"{len(record['rounds'])} rounds"
+
+
+# --- sets -----------------------------------------------------------------------------------------
+
+
+def drone(data: Path, work: Path) -> Hidden:
+    """The drone tiles in `CUT` x `CUT` pieces; clusters are the full-size photos they come from."""
+    blocks = json.loads((data / "blocks.json").read_text())["cattle_drone_yak"]
+    records = coco_images(data / "cattle_drone_yak")
+    parts = {
+        part: tuple(piece for name in blocks[part] for piece in _pieces(records[name], work))
+        for part in ("pool", "test")
+    }
+    return Hidden("drone", parts["pool"], parts["test"])
+
+
+def _pieces(image: SnapshotImage, work: Path) -> Iterator[HiddenImage]:
+    pixels = read(image.path)[..., ::-1]
+    photo = Path(image.path).stem.split("_")[0]
+    width, height = image.width // CUT, image.height // CUT
+    for row in range(CUT):
+        for column in range(CUT):
+            window = (column * width, row * height, (column + 1) * width, (row + 1) * height)
+            file = work / "drone" / "images" / f"{Path(image.path).stem}_{row}{column}.png"
+            piece = pixels[window[1] : window[3], window[0] : window[2]]
+            masks = [crop_of_rle(rle, window) for _, rle in image.labels]
+            yield _hidden(file, piece, "flight", photo, masks)
+
+
+def herds(work: Path) -> Hidden:
+    """Synthetic herds; the cameras in `UNSEEN` are those of the test alone.
+
+    There are too few cameras to resample: a cluster of the test is a camera's pair of herds.
+    """
+    seen = [name for name in CAMERAS if name not in UNSEEN]
+    pool = [_scene(work, HERDS + k, seen[k % len(seen)], seen[k % len(seen)]) for k in range(POOL)]
+    test = [
+        _scene(work, HERDS + 1000 + k, camera := UNSEEN[k % len(UNSEEN)], f"{camera}/{k // 4}")
+        for k in range(TESTED)
+    ]
+    return Hidden("herds", tuple(pool), tuple(test))
+
+
+def _scene(work: Path, seed: int, camera: str, cluster: str) -> HiddenImage:
+    made = herd(work / "herds" / "scenes", seed, camera)
+    animals = tuple(("cow", rle) for _, rle in made.labels)
+    size = made.width, made.height
+    return HiddenImage(made.path, *size, made.sha256, camera, cluster, animals)
+
+
+def _hidden(
+    file: Path,
+    pixels: NDArray[np.uint8],
+    group: str,
+    cluster: str,
+    masks: Sequence[NDArray[np.bool_]],
+) -> HiddenImage:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if not file.is_file():
+        cv2.imwrite(str(file), pixels)
+    animals = tuple(("cow", rle_of_mask(mask)) for mask in masks if mask.sum() >= LEAST)
+    height, width = pixels.shape[:2]
+    path = str(file.resolve())
+    return HiddenImage(path, width, height, file_sha256(file), group, cluster, animals)
+
+
+# --- tables ---------------------------------------------------------------------------------------
+
+
+def print_table(rows: Sequence[dict[str, Any]], out: Path) -> None:
+    """The tables of every set by every clock; plots go beside the results."""
+    for name in sorted({row["set"] for row in rows}):
+        records = [one for row in rows if row["set"] == name for one in row["rounds"]]
+        answer = report.summary(records)
+        for clock in answer["clocks"]:
+            print(f"\n{name}, clock {clock}\n")
+            print("\n".join(report.table(answer, clock)))
+        plots.draw(answer, out.with_name(f"{out.stem}.{name}"))
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
+    parser.add_argument("--data", type=Path, default=Path(), help="folder of the image sets")
+    parser.add_argument("--work", type=Path, default=ROOT / "build/simulate", help="runs' folder")
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--minutes", type=float, default=1.0, help="of one core, a training")
+    parser.add_argument("--jobs", type=int, default=2, help="runs at a time, one core each")
+    parser.add_argument("--show", action="store_true", help="print the newest table, run nothing")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    options = parser.parse_args(arguments)
+    options.data, options.work = options.data.resolve(), options.work.resolve()
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    return options
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
