@@ -58,11 +58,12 @@ def audits(
     classes: int,
     version: str,
     image: str,
+    pixels: str,
     regions: Sequence[ReviewRegion] = (),
     verified: Parts = (),
     config: AuditConfig | None = None,
 ) -> tuple[ReviewRegion, ...]:
-    """Places to check at random; the same for an image, version and verified area always.
+    """Places to check at random; the same for a picture, version and verified area always.
 
     Args:
         uncertainty: (ceil(height/4), ceil(width/4)) uint8, for the score alone.
@@ -70,7 +71,9 @@ def audits(
         height, width: size of the image in pixels.
         classes: C of the map, background included.
         version: model version of the proposal.
-        image: id of the image, unique over projects.
+        image: id of the image.
+        pixels: hash of the picture, from which the places follow: two projects with the same
+            pictures and versions ask the same.
         regions: the image's other regions. Their number times share / (1 - share) is the expected
             number of checks; an image without any counts as one with one region.
         verified: area already answered; no check enters it.
@@ -88,7 +91,7 @@ def audits(
     )
     if expected <= 0:
         return ()
-    dice = np.random.default_rng(_seed(f"{image}/{version}/{KIND}"))
+    dice = np.random.default_rng(_seed(f"{pixels}/{version}/{KIND}"))
     count = int(expected + dice.random())
     made = []
     for stratum, share in zip(strata, _shares(count, strata, dice), strict=True):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from app import jobs
 from app.workflow import training
+from app.workflow.instant import InstantLearning
 from data_io.errors import DataError
 from data_io.snapshot import write_snapshot
 from data_io.store import Store
@@ -58,6 +59,7 @@ class TrainedModels:
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self._settings = dict(settings)
         self._loaded: tuple[Path, Predicts] | None = None
+        self._learning: InstantLearning | None = None
 
     def trained(self, store: Store, method: str, seed: int, number: int) -> Predicts | None:
         """Train a version and register it; what the app would keep aside is kept aside here.
@@ -83,12 +85,14 @@ class TrainedModels:
         return self.instant(store)
 
     def instant(self, store: Store) -> Predicts | None:
-        """The promoted version."""
+        """The promoted version, before the first one the app's instant model."""
         from model.predictor import Predictor
 
         promoted = store.promoted()
         if promoted is None:
-            return None
+            if self._learning is None or self._learning.store is not store:
+                self._learning = InstantLearning(store, self._settings.get("threads"))
+            return self._learning.model()
         folder = training.version_folder(store, promoted.id)
         if self._loaded is None or self._loaded[0] != folder:
             self._loaded = folder, Predictor.load(folder, threads=self._settings.get("threads"))

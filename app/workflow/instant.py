@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.queue import Queue
 from app.workflow.looks import Looks
@@ -46,6 +47,34 @@ class _Taught:
     lesson: Lesson | None
 
 
+@dataclass(frozen=True, eq=False)
+class InstantModel:
+    """What the instant model knows at one moment; `predict` as that of a trained version."""
+
+    version: str
+    head: Head
+    categories: tuple[str, ...]
+    small: float  # pixels of the smaller animals, 0 = not known
+    encoder: Encoder
+
+    def predict(self, image: NDArray[np.uint8]) -> Prediction:
+        """Propose for an image (H, W, 3) uint8 RGB."""
+        maps = self.encoder.maps(image, side_for(max(image.shape[:2]), self.small))
+        return instant.predict(maps, self.head, self.categories, self.version, self.small)
+
+
+def side_for(longest: int, small: float) -> int:
+    """The smallest size at which animals of `small` pixels can be seen in an image.
+
+    Args:
+        longest: the image's longer side, pixels. small: 0 = not known.
+    """
+    for side in SIDES:
+        if not small or side >= longest or small * side / longest >= LEAST:
+            return side
+    return SIDES[-1]
+
+
 class InstantLearning:
     """The instant model of one project; not thread-safe.
 
@@ -55,7 +84,7 @@ class InstantLearning:
     """
 
     def __init__(self, store: Store, threads: int | None = None) -> None:
-        self._store = store
+        self.store = store
         self._threads = threads
         self._artifacts = Artifacts(store.project)
         self._queue = Queue(store)
@@ -76,10 +105,10 @@ class InstantLearning:
             DataError: the encoder cannot be had.
             StoreError: the disk is full or cannot be written.
         """
-        if self._store.promoted() is not None:
+        if self.store.promoted() is not None:
             self._encoder = None  # some hundred megabytes
             return False
-        states = self._store.image_states()
+        states = self.store.image_states()
         if self._learn(states):
             return True
         record = self._next(states) if self._head is not None else None
@@ -88,21 +117,29 @@ class InstantLearning:
         self._propose(record)
         return True
 
+    def model(self) -> InstantModel | None:
+        """What is known now; None before somebody has shown an animal."""
+        self._learn(self.store.image_states())
+        if self._head is None:
+            return None
+        known = self._version, self._head, self._categories, self._small
+        return InstantModel(*known, self._ready())
+
     # --- learning ---------------------------------------------------------------------------------
 
     def _learn(self, states: Mapping[str, ImageState]) -> bool:
         """Follow the newest revisions; True where they changed what is known."""
         teaching = teachers(states)
-        categories = tuple(category.id for category in self._store.categories())
+        categories = tuple(category.id for category in self.store.categories())
         version = _version(teaching, categories)
         if version == self._version:
             return False
         if categories != self._categories:
             self._taught, self._categories, self._head = {}, categories, None
-        revisions = {one.id: self._store.revision(one.id) for one in self._changed(teaching)}
+        revisions = {one.id: self.store.revision(one.id) for one in self._changed(teaching)}
         for image, revision in revisions.items():
             if revision is not None:
-                self._sizes[image] = (revision.number, _sizes(self._store.image(image), revision))
+                self._sizes[image] = (revision.number, _sizes(self.store.image(image), revision))
         known = {one.id for one in teaching}
         self._taught = {image: one for image, one in self._taught.items() if image in known}
         self._sizes = {image: one for image, one in self._sizes.items() if image in known}
@@ -118,12 +155,12 @@ class InstantLearning:
 
     def _teach(self, one: ImageState, revision: Revision | None) -> None:
         """Renew an image's lesson where its revision, or the size to look at it, is another."""
-        record = self._store.image(one.id)
-        side = self._side(record)
+        record = self.store.image(one.id)
+        side = side_for(max(record.width, record.height), self._small)
         before = self._taught.get(one.id)
         if before and (before.revision, before.side) == (one.revision, side):
             return
-        revision = revision or self._store.revision(one.id)
+        revision = revision or self.store.revision(one.id)
         made = None if revision is None else self._lesson(record, revision)
         self._taught[one.id] = _Taught(one.revision, side, made)
 
@@ -154,10 +191,10 @@ class InstantLearning:
         for item in self._queue.ranked(FRONT):
             one = states.get(item.image)
             if one is not None and self._wants(one) and not (one.revision and one.proposal_version):
-                return self._store.image(one.id)
+                return self.store.image(one.id)
         for one in states.values():
             if one.proposal_version is None and self._wants(one):
-                return self._store.image(one.id)
+                return self.store.image(one.id)
         return None
 
     def _wants(self, one: ImageState) -> bool:
@@ -173,9 +210,9 @@ class InstantLearning:
         except DataError as error:
             self._refuse(record, error)
             return
-        small = self._small
-        made = instant.predict(maps, self._head, self._categories, self._version, small)
-        put_prediction(self._store, self._version, record, made)
+        known = self._categories, self._version, self._small
+        made = instant.predict(maps, self._head, *known)
+        put_prediction(self.store, self._version, record, made)
         self._look(record, maps, made)
 
     def _look(self, record: ImageRecord, maps: FeatureMaps, made: Prediction) -> None:
@@ -184,7 +221,7 @@ class InstantLearning:
         if abs(visible - self._visible.get(record.id, -1.0)) < NEWS:
             return
         if self._looks is None:
-            self._looks = Looks(self._store, SOURCE)
+            self._looks = Looks(self.store, SOURCE)
         coarse = maps.levels[-1].astype(np.float32).transpose(2, 0, 1)
         vector = embedding(coarse, 1.0 - made.probability[0])
         self._looks.add(record.id, vector, visible)
@@ -196,15 +233,6 @@ class InstantLearning:
 
     # --- features ---------------------------------------------------------------------------------
 
-    def _side(self, record: ImageRecord) -> int:
-        """The smallest size at which the project's smaller animals can be seen."""
-        small = self._small
-        longest = max(record.width, record.height)
-        for side in SIDES:
-            if not small or side >= longest or small * side / longest >= LEAST:
-                return side
-        return SIDES[-1]
-
     @property
     def _small(self) -> float:
         """Pixels of the project's smaller animals, 0 = not known."""
@@ -213,7 +241,7 @@ class InstantLearning:
 
     def _maps(self, record: ImageRecord) -> FeatureMaps:
         """Features of an image, from the cache where they are."""
-        side = self._side(record)
+        side = side_for(max(record.width, record.height), self._small)
         name = f"{record.sha256}-{side}.npz"
         found = self._artifacts.features.find(name)
         if found is not None:
@@ -221,12 +249,15 @@ class InstantLearning:
                 return FeatureMaps.of_file(found)
             except DataError as error:  # cut short by a crash: it is made again
                 logging.warning("%s", error)
-        if self._encoder is None:
-            path = encoder_file(self._store.project / "artifacts")
-            self._encoder = Encoder(path, self._threads)
-        maps = self._encoder.maps(readable(record), side)
+        maps = self._ready().maps(readable(record), side)
         self._artifacts.features.put(name, maps.to_bytes())
         return maps
+
+    def _ready(self) -> Encoder:
+        if self._encoder is None:
+            path = encoder_file(self.store.project / "artifacts")
+            self._encoder = Encoder(path, self._threads)
+        return self._encoder
 
 
 def _sizes(record: ImageRecord, revision: Revision) -> tuple[float, ...]:

@@ -175,6 +175,7 @@ def put_prediction(store: Store, version: str, record: ImageRecord, made: Predic
         classes=classes,
         version=version,
         image=record.id,
+        pixels=record.sha256,
         regions=found,
         verified=verified,
         config=AuditConfig(share=settings.load(store.project).audit),

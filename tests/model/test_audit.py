@@ -40,7 +40,7 @@ def check(
     """Checks of an image without any doubt unless a field says otherwise."""
     values = {"uncertainty": np.zeros((-(-height // 4), -(-width // 4)), np.uint8), **fields}
     unsure = values.pop("uncertainty")
-    plain = {"classes": 2, "version": "v1", "image": image, **values}
+    plain = {"classes": 2, "version": "v1", "image": image, "pixels": image, **values}
     return list(audits(unsure, instances, height, width, **plain))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -13,6 +12,7 @@ from app.simulate.truth import Hidden, HiddenImage
 from data_io.atomic import file_sha256
 from data_io.geometry import parts_of_mask, rle_of_mask
 from data_io.types import Instance
+from model.prediction import Prediction
 
 WIDTH, HEIGHT = 160, 120
 
@@ -35,7 +35,7 @@ class FakeModel:
         probability = np.full((2, h, w), 0.5, np.float32)
         unsure = np.zeros((h, w), np.uint8)
         unsure[10:14, 10:14] = 255
-        return SimpleNamespace(probability=probability, uncertainty=unsure, instances=tuple(found))
+        return Prediction(probability, unsure, tuple(found))
 
 
 class FakeModels:

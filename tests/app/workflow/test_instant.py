@@ -14,7 +14,7 @@ from app.workflow.imports import import_source
 from app.workflow.instant import InstantLearning
 from app.workflow.teaching import is_instant, teachers
 from app.workflow.training import version_folder
-from data_io.geometry import full_image, mask_of_parts, parts_of_mask
+from data_io.geometry import full_image, mask_of_parts, parts_of_mask, parts_to_json
 from data_io.scenes import scene
 from data_io.store import Store
 from data_io.types import Instance, ModelVersion, Proposal
@@ -106,6 +106,22 @@ def test_the_queue_hears_what_images_look_like(herd):
     known = store.embeddings()
     assert set(others) <= set(known.images)
     assert all(store.image_states()[image].foreground > 0.5 for image in others)
+
+
+def test_the_model_itself_proposes_what_the_project_was_told(herd):
+    store, made = herd
+    first, second, *_ = made
+    learning = InstantLearning(store, 1)
+    assert learning.model() is None
+    save(store, made, first, verified=everything())
+    model = learning.model()
+    run_out(learning)
+    told = store.proposal(second)
+    assert model.version == told.version
+    found = model.predict(made[second].image).instances
+    assert [parts_to_json(one.parts) for one in found] == [
+        parts_to_json(one.parts) for one in told.instances
+    ]
 
 
 def test_every_save_makes_a_new_version_for_what_nobody_has_begun(herd):
