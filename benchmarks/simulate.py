@@ -29,8 +29,8 @@ from benchmarks.common import ROOT, provenance, tree
 from benchmarks.instances import UNSEEN, herd
 from benchmarks.semi_sets import coco_images
 from benchmarks.study import conduct
-from data_io.atomic import file_sha256
-from data_io.geometry import crop_of_rle, rle_of_mask
+from data_io.atomic import file_sha256, write_atomic
+from data_io.geometry import Rle, crop_of_rle, rle_of_mask
 from data_io.images import read
 from data_io.scenes import CAMERAS
 from data_io.snapshot import SnapshotImage
@@ -151,10 +151,19 @@ def herds(work: Path) -> Hidden:
 
 
 def _scene(work: Path, seed: int, camera: str, cluster: str) -> HiddenImage:
-    made = herd(work / "herds" / "scenes", seed, camera)
-    animals = tuple(("cow", rle) for _, rle in made.labels)
-    size = made.width, made.height
-    return HiddenImage(made.path, *size, made.sha256, camera, cluster, animals)
+    """A herd, drawn once: its masks are kept beside the picture."""
+    folder = work / "herds" / "scenes"
+    kept = folder / camera / f"{seed}.json"
+    if not kept.is_file():
+        made = herd(folder, seed, camera)
+        row = {"path": made.path, "size": [made.width, made.height], "sha256": made.sha256}
+        counts = [rle["counts"].decode("ascii") for _, rle in made.labels]
+        write_atomic(kept, json.dumps({**row, "counts": counts}).encode())
+    row = json.loads(kept.read_text())
+    width, height = row["size"]
+    rles = [Rle(size=[height, width], counts=text.encode("ascii")) for text in row["counts"]]
+    animals = tuple(("cow", rle) for rle in rles)
+    return HiddenImage(row["path"], width, height, row["sha256"], camera, cluster, animals)
 
 
 def _hidden(
