@@ -41,7 +41,7 @@ FLAGS = [
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 LOCAL = ("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:", "about:")
 START_SECONDS = 120
-PATIENCE = 30_000  # ms that a page may take for anything
+PATIENCE = 60_000  # ms that a page may take for anything
 VIEWPORT = {"width": 1366, "height": 768}
 # Nothing is left to paint: the picture with its tiles, the heat-map, the outlines.
 PAINTED = f"""() => {{
