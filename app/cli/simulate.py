@@ -65,8 +65,6 @@ def run(
     answer = report.summary(records)
     write_atomic(out, json.dumps({**answer, "records": records}, allow_nan=False).encode())
     made = plots.draw(answer, out.with_suffix(""))
-    if not made:
-        say("no plots: matplotlib is not installed")
     told = {**answer, "out": out, "plots": made, "records": len(records)}
     tell(told, as_json, "\n".join(report.table(answer, _CLOCK)))
 

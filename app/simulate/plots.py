@@ -1,10 +1,12 @@
-"""Pictures of a study, where matplotlib is installed; the figures do not need it."""
+"""Pictures of a study."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from matplotlib.figure import Figure
 
 CURVES, SECONDS = "curves.png", "seconds.png"
 
@@ -16,12 +18,8 @@ def draw(summary: Mapping[str, Any], stem: Path) -> list[Path]:
         stem: path without ending; the files are called ``STEM.curves.png`` and so on.
 
     Returns:
-        What was written; nothing without matplotlib.
+        What was written.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        return []
     arms = summary["clocks"]["x1"]["arms"]
     curves, seconds = Figure(figsize=(6, 4)), Figure(figsize=(6, 4))
     _curves(curves.add_subplot(), arms)
