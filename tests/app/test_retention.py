@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from datetime import datetime, timedelta, timezone
@@ -207,7 +208,10 @@ def test_what_cannot_be_removed_waits_and_stops_nothing(store, monkeypatch):
 def test_a_starting_server_tidies(tmp_path, monkeypatch):
     Store.open(tmp_path / "project").close()
     copies(tmp_path / "project", 4)
-    monkeypatch.setattr(server, "build_app", lambda *_: None)
+    idle = SimpleNamespace(start=lambda: None, stop=lambda: None)
+    built = SimpleNamespace(state=SimpleNamespace(retrainer=idle))
+    monkeypatch.setattr(server, "build_app", lambda *_: built)
+    monkeypatch.setattr(server, "Inference", lambda _: contextlib.nullcontext())
     quiet = SimpleNamespace(run=lambda **_: None)
     monkeypatch.setattr(server.uvicorn, "Server", lambda _: quiet)
     with socket.socket() as listener:

@@ -156,7 +156,7 @@ def test_a_failure_in_json_is_json_too(herdmark, tmp_path):
         ["jobs", "p", "--cancel", "a", "--resume", "b"],
         ["queue", "p", "--top", "0"],
         ["split", "p"],
-        ["simulate", "p"],
+        ["simulate"],
     ],
 )
 def test_wrong_usage_exits_two(herdmark, arguments):

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from app.workflow.views import view
 from data_io.artifacts import Artifacts
 from data_io.store import Store
 from data_io.types import Instance, ModelVersion, VersionState
+from model.prediction import Prediction
 
 WIDTH, HEIGHT = 320, 240
 DOUBTS = {  # version -> place of the doubt on the map, and how it grows with the image's gray level
@@ -52,11 +52,8 @@ class Version:
         unsure = np.zeros((HEIGHT // 4, WIDTH // 4), np.uint8)
         unsure[rows, column : column + (20 + 3 * direction * number)] = 255
         box = (8, 8, 16, 16) if self._version == "v1" else (200, 100, 30, 20)
-        return SimpleNamespace(
-            probability=np.zeros((2, *unsure.shape), np.float32),
-            uncertainty=unsure,
-            instances=(self._animal(*box, source="model", score=0.7),),
-        )
+        nothing = np.zeros((2, *unsure.shape), np.float32)
+        return Prediction(nothing, unsure, (self._animal(*box, source="model", score=0.7),))
 
 
 @pytest.fixture

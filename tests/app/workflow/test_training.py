@@ -184,9 +184,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("late", [False, True])
-@pytest.mark.parametrize(
-    ("owner", "name"), [(training.os, "replace"), (Store, "add_version"), (Store, "promote")]
-)
+@pytest.mark.parametrize(("owner", "name"), [(training.os, "replace"), (Store, "add_version")])
 def test_a_kill_while_finishing_shows_no_half_version(
     project, trained, monkeypatch, owner, name, late
 ):

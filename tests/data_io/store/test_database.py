@@ -113,7 +113,7 @@ def test_check_finds_broken_references(store: Store, image: ImageRecord, project
     assert store.check() == []
     with closing(sqlite3.connect(project / DATABASE_NAME)) as careless:
         careless.execute(
-            "INSERT INTO regions VALUES ('r', 'ghost', 'v', 'k', 'open', 0.1, '', '[]', x'')"
+            "INSERT INTO regions VALUES ('r', 'ghost', 'v', 'k', 'open', 0.1, '', '[]', x'', NULL)"
         )
         careless.commit()
     assert any("regions" in line for line in store.check())
