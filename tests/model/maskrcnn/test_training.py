@@ -218,9 +218,9 @@ def test_bad_settings_are_one_sentence(
 def test_what_cannot_fit_into_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     config = train_config({**JOB, "crop": 64, "max_side": 128, "batch": 2})
     small = network_config(config, 1)
-    monkeypatch.setattr(module, "device_bytes", lambda device: 1 << 40)
+    monkeypatch.setattr(module, "device_bytes", lambda device, share: 1 << 40)
     check_memory(config, small, torch.device("cpu"))
-    monkeypatch.setattr(module, "device_bytes", lambda device: 1 << 20)
+    monkeypatch.setattr(module, "device_bytes", lambda device, share: 1 << 20)
     with pytest.raises(DataError, match=r"2 crops of 64 pixels need about .* GB of memory"):
         check_memory(config, small, torch.device("cpu"))
 
