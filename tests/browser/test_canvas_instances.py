@@ -197,7 +197,7 @@ def test_touching_animals_are_shown_apart_with_their_scores_and_asked_about(
     shown = canvas.page.locator(".hc-animals .hc-tag")
     expect(shown).to_have_text([f"proposed {score:.2f}" for score in scores])
     for name in ("One animal", "Draw the cut"):
-        expect(canvas.page.get_by_role("button", name=name)).to_be_visible()
+        expect(canvas.page.get_by_role("button", name=name, exact=True)).to_be_visible()
 
 
 def test_accepted_they_stay_two_and_keep_their_scores(canvas: Any, herd: Herd) -> None:
