@@ -38,7 +38,7 @@ def wire(form: Categories, store: Store, demo: gr.Blocks, tab: gr.Tab) -> None:
 
     @told
     def load() -> Any:
-        return filled(store)
+        return listed(store)
 
     @told
     def choose(chosen: str | None) -> Any:
@@ -50,7 +50,7 @@ def wire(form: Categories, store: Store, demo: gr.Blocks, tab: gr.Tab) -> None:
     form.chosen.input(choose, form.chosen, form.outputs, **QUIET)
     form.apply.click(change, [form.chosen, form.rename, form.color], form.outputs, **QUIET)
     for moment in (tab.select, demo.load):
-        moment(load, None, form.outputs, **QUIET)
+        moment(load, None, [form.listing, form.chosen, form.target], **QUIET)
     _wire_merge(form, store)
 
 
@@ -91,6 +91,17 @@ def merge(store: Store, pair: tuple[str, str] | None) -> tuple[Any, ...]:
     kept = store.merge_categories(*pair)
     inform(f"Merged into {kept.name}; every label follows.")
     return filled(store, kept.id)
+
+
+def listed(store: Store) -> tuple[Any, ...]:
+    """The list and what may be chosen; what a person has chosen meanwhile stays."""
+    found = store.categories()
+    choices = [(one.name, one.id) for one in found]
+    return (
+        data_view.categories(found),
+        gr.Dropdown(choices=choices),
+        gr.Dropdown(choices=[("merge into …", ""), *choices]),
+    )
 
 
 def filled(store: Store, chosen: str | None = None) -> tuple[Any, ...]:
