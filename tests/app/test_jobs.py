@@ -321,14 +321,8 @@ KILLS = {
 }
 
 
-@pytest.mark.parametrize(
-    "killed",
-    [
-        "both",
-        pytest.param("trainer", marks=pytest.mark.long),
-        pytest.param("worker", marks=pytest.mark.long),
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("killed", ["both", "trainer", "worker"])
 def test_a_killed_training_goes_on_by_itself_from_its_checkpoint(herd, killed):
     """kill -9 of worker, trainer or both while checkpoints are written: nothing is lost."""
     store = herd

@@ -53,11 +53,11 @@ with Store.open(project) as store:
     training.finalise(store, row, jobs.job_folder(store, row))
 """
 POINTS = [
-    ("before", "move", []),
+    pytest.param("before", "move", [], marks=pytest.mark.long),
     ("after", "move", []),
-    ("before", "register", []),
+    pytest.param("before", "register", [], marks=pytest.mark.long),
     ("after", "register", ["v2-b"]),
-    ("after", "clean", ["v2-b"]),
+    pytest.param("after", "clean", ["v2-b"], marks=pytest.mark.long),
 ]
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
