@@ -19,7 +19,7 @@ from model.network import STRIDE, Animals
 
 HEAT = 100.0  # weight of the heat-map's squared error, most of which is 0
 CORES = 2.0  # weight of the core map
-RARE = 5.0  # how much more a contact counts than a cell without
+RARE = 5.0  # how much more a labeled contact counts than a labeled cell without
 LANDS = 0.3  # height of the teacher's hill that a vote must land on to teach
 NEAR = 2  # cells around its landing in which a vote looks for a hill
 
@@ -44,7 +44,8 @@ def labeled_loss(found: Animals, truth: AnimalLabels, label: Tensor) -> Tensor:
     whole = truth.size > 0
     gap = (found.offset - truth.offset).abs().sum(dim=1) / truth.size.clamp(min=1.0)
     heat = (found.center.float().sigmoid() - truth.center) ** 2
-    touching, deep = _entropies(found, truth.contact, truth.core)
+    touching = _entropy(found.contact, truth.contact, RARE)
+    deep = _entropy(found.core, truth.core)
     inside = whole & known
     return (
         HEAT * _mean(heat, known)
@@ -105,7 +106,9 @@ def unlabeled_loss(
     lands = lands & _stays(offset, mix)
     gap = (found.offset - offset).abs().sum(dim=1) / unit
     heat = (found.center.float().sigmoid() - center) ** 2
-    touching, deep = _entropies(found, contact, core)
+    # The teacher's contacts count more already: counting them more again would raise them with
+    # every step that the teacher follows, until animals fall into pieces.
+    touching, deep = _entropy(found.contact, contact), _entropy(found.core, core)
     inside = valid & (animal >= 0.5)
     return (
         HEAT * _mean(heat, valid)
@@ -115,14 +118,12 @@ def unlabeled_loss(
     )
 
 
-def _entropies(found: Animals, contact: Tensor, core: Tensor) -> tuple[Tensor, Tensor]:
-    """Cross-entropy of contacts, which are rare and count more, and of cores; (B, h, w) each."""
-    rare = torch.full_like(contact, RARE)
-    touching = F.binary_cross_entropy_with_logits(
-        found.contact.float(), contact, reduction="none", pos_weight=rare
+def _entropy(logits: Tensor, share: Tensor, more: float = 1.0) -> Tensor:
+    """Cross-entropy beside shares in [0, 1]; `more` is how much more 1 counts than 0; (B, h, w)."""
+    weight = torch.full_like(share, more)
+    return F.binary_cross_entropy_with_logits(
+        logits.float(), share, reduction="none", pos_weight=weight
     )
-    deep = F.binary_cross_entropy_with_logits(found.core.float(), core, reduction="none")
-    return touching, deep
 
 
 def _landing(teacher: AnimalOpinion) -> Tensor:

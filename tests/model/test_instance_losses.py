@@ -99,6 +99,22 @@ def test_a_student_that_agrees_with_its_teacher_loses_next_to_nothing() -> None:
     assert unlabeled_loss(off, *args, UNMIXED) > 0.9  # half a unit along both axes
 
 
+def test_a_student_that_agrees_with_a_doubtful_teacher_stays_where_it_is() -> None:
+    """Else teacher and student, who follow each other, would drift until nothing is in doubt."""
+    truth = labels()
+    known = everywhere(truth)
+    doubt = AnimalOpinion(*(torch.full_like(part, 0.2) for part in opinion(truth)))
+    found = Animals(*(part.clone().requires_grad_() for part in doubt_as_logits(doubt)))
+    unlabeled_loss(found, doubt, (truth.size > 0).float(), known, 30.0, UNMIXED).backward()
+    for part in (found.center, found.contact, found.core):
+        assert part.grad is not None and float(part.grad.abs().max()) < 1e-7
+
+
+def doubt_as_logits(doubt: AnimalOpinion) -> Animals:
+    center, contact, core = (torch.logit(m) for m in (doubt.center, doubt.contact, doubt.core))
+    return Animals(center, doubt.offset, contact, core)
+
+
 def test_votes_that_land_on_no_hill_do_not_teach() -> None:
     truth = labels()
     animal, known = (truth.size > 0).float(), everywhere(truth)
