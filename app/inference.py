@@ -12,8 +12,10 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from types import TracebackType
+from typing import NoReturn
 
 from app import processes, settings
 from app.jobs import ROOT
@@ -77,46 +79,43 @@ class Inference:
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
+                start_new_session=True,  # so that it can step back, see `processes.step_back`
             )
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Learn and propose until standard input ends."""
+def main(arguments: list[str] | None = None) -> None:
+    """Learn and propose until standard input ends, which ends the process."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     project = Path((arguments or sys.argv[1:])[0])
-    stop = threading.Event()
-    threading.Thread(target=_until_closed, args=(stop,), daemon=True).start()
+    threading.Thread(target=_end_with_input, daemon=True).start()
     while (lock := processes.try_lock(project / "jobs" / LOCK)) is None:
-        if stop.wait(PAUSE):  # another server of the project has one already
-            return 0
+        time.sleep(PAUSE)  # another server of the project has one already
     with lock, Store.open(project, create=False) as store:
-        _serve(store, stop)
-    return 0
+        _serve(store)
 
 
-def _serve(store: Store, stop: threading.Event) -> None:
+def _serve(store: Store) -> NoReturn:
     # Late: a process that only waits for another one's end need not load it.
     from app.workflow.instant import InstantLearning
 
     chosen = settings.load(store.project)
-    with contextlib.suppress(OSError, AttributeError):
-        os.nice(chosen.nice)
+    processes.step_back(chosen.nice)
     learning = InstantLearning(store, chosen.thread_count)
-    while not stop.is_set():
+    while True:
         try:
-            stop.wait(0 if learning.step() else PAUSE)
+            time.sleep(0 if learning.step() else PAUSE)
         except (DataError, StoreError) as error:
             logging.warning("%s", error)
-            stop.wait(TROUBLE)
+            time.sleep(TROUBLE)
         except OSError as error:
             logging.warning("%s", processes.os_sentence(error))
-            stop.wait(TROUBLE)
+            time.sleep(TROUBLE)
 
 
-def _until_closed(stop: threading.Event) -> None:
+def _end_with_input() -> None:
     sys.stdin.buffer.read()
-    stop.set()
+    os._exit(0)  # in the middle of anything: what it writes is whole or not there
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

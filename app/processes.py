@@ -19,6 +19,7 @@ except ImportError:  # Windows: one process per project is then the user's busin
     fcntl = None  # type: ignore[assignment]
 
 _PROC = Path("/proc")
+_AUTOGROUP = _PROC / "self" / "autogroup"
 
 
 def started_at(pid: int) -> float | None:
@@ -86,6 +87,19 @@ def stop_group(pid: int, started: float | None, seconds: float) -> bool:
             return False
         time.sleep(0.05)
     return True
+
+
+def step_back(niceness: int) -> None:
+    """Leave the processor to whoever is at work: this process, a session's leader, gets `niceness`.
+
+    Linux desktops first share the processor among sessions and only then among the processes of
+    each (sched(7), "The autogroup feature"): without the second line a training would take as much
+    of it as the browser, whatever its own niceness.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        os.nice(niceness)
+        if os.getsid(0) == os.getpid():  # the niceness is that of everything in the session
+            _AUTOGROUP.write_text(str(niceness))
 
 
 def try_lock(file: Path) -> IO[bytes] | None:

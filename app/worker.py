@@ -144,8 +144,8 @@ def _handler(kind: str) -> Callable[[Run], Result]:
 
 
 def _be_nice(store: Store) -> None:
-    with contextlib.suppress(OSError, AttributeError, DataError):
-        os.nice(settings.load(store.project).nice)
+    with contextlib.suppress(DataError):
+        processes.step_back(settings.load(store.project).nice)
 
 
 if __name__ == "__main__":

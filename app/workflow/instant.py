@@ -32,6 +32,9 @@ from model.prediction import Prediction
 
 FRONT = 64  # places of the queue that get new proposals after every save
 SIDES = (512, 768, 1152, 1728)  # long sides images may be looked at, pixels
+PORTION = (
+    8  # images learned before the head is fitted again, so that many labels teach step by step
+)
 LEAST = 16.0  # pixels that the smaller animals must have left
 SOURCE = BACKBONE  # of the embeddings
 NEWS = 0.25  # change of the chance of animals that the queue hears of
@@ -119,7 +122,8 @@ class InstantLearning:
 
     def model(self) -> InstantModel | None:
         """What is known now; None before somebody has shown an animal."""
-        self._learn(self.store.image_states())
+        while self._learn(self.store.image_states()):
+            pass
         if self._head is None:
             return None
         known = self._version, self._head, self._categories, self._small
@@ -128,15 +132,18 @@ class InstantLearning:
     # --- learning ---------------------------------------------------------------------------------
 
     def _learn(self, states: Mapping[str, ImageState]) -> bool:
-        """Follow the newest revisions; True where they changed what is known."""
+        """Follow the newest revisions, a portion a call; True where they changed what is known."""
         teaching = teachers(states)
+        changed = [one.id for one in self._changed(teaching)]
+        later = set(changed[PORTION:])
+        teaching = [one for one in teaching if one.id not in later]
         categories = tuple(category.id for category in self.store.categories())
         version = _version(teaching, categories)
         if version == self._version:
             return False
         if categories != self._categories:
             self._taught, self._categories, self._head = {}, categories, None
-        revisions = {one.id: self.store.revision(one.id) for one in self._changed(teaching)}
+        revisions = {image: self.store.revision(image) for image in changed[:PORTION]}
         for image, revision in revisions.items():
             if revision is not None:
                 self._sizes[image] = (revision.number, _sizes(self.store.image(image), revision))

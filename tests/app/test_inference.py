@@ -56,6 +56,22 @@ def test_it_ends_when_its_input_closes(project: Path) -> None:
     assert process.wait(LONG) == 0
 
 
+def test_it_ends_in_the_middle_of_a_long_step(project: Path) -> None:
+    code = (
+        "import sys, time; from app import inference\n"
+        "from app.workflow.instant import InstantLearning\n"
+        "InstantLearning.step = lambda learning: print('begun', flush=True) or time.sleep(600)\n"
+        "inference.main(sys.argv[1:])"
+    )
+    line = [sys.executable, "-c", code, str(project)]
+    process = subprocess.Popen(line, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdin is not None
+    assert process.stdout.readline() == b"begun\n"
+    process.stdin.close()
+    assert process.wait(LONG) == 0
+
+
 def test_a_second_one_waits_and_takes_over(project: Path) -> None:
     first = start(project)
     wait_until_taken(project, True)

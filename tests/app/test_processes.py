@@ -4,6 +4,9 @@ import errno
 import os
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 from app import processes
 
@@ -66,3 +69,22 @@ def test_os_errors_are_sentences():
     missing = FileNotFoundError(errno.ENOENT, "No such file or directory", "/photos/a.png")
     assert processes.os_sentence(missing).startswith("/photos/a.png: No such file")
     assert "disk is full" in processes.os_sentence(OSError(errno.ENOSPC, "x"))
+
+
+STEPPING = """import os
+from app.processes import step_back
+step_back(7)
+print(os.nice(0), open("/proc/self/autogroup").read().split()[-1])"""
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/autogroup").exists(), reason="this kernel shares by process alone"
+)
+@pytest.mark.parametrize("leads", [True, False])
+def test_a_process_steps_back_with_its_session(leads: bool) -> None:
+    """One that shares its session with others must not take them along."""
+    line = [sys.executable, "-c", STEPPING]
+    done = subprocess.run(line, stdout=subprocess.PIPE, check=True, start_new_session=leads)
+    own, session = map(int, done.stdout.split())
+    others = int(Path("/proc/self/autogroup").read_text().split()[-1])
+    assert (own - os.nice(0), session) == (7, 7 if leads else others)

@@ -107,7 +107,8 @@ def test_a_student_that_agrees_with_a_doubtful_teacher_stays_where_it_is() -> No
     found = Animals(*(part.clone().requires_grad_() for part in doubt_as_logits(doubt)))
     unlabeled_loss(found, doubt, (truth.size > 0).float(), known, 30.0, UNMIXED).backward()
     for part in (found.center, found.contact, found.core):
-        assert part.grad is not None and float(part.grad.abs().max()) < 1e-7
+        assert part.grad is not None
+        assert float(part.grad.abs().max()) < 1e-7
 
 
 def doubt_as_logits(doubt: AnimalOpinion) -> Animals:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app.workflow import instant as instant_learning
 from app.workflow.imports import import_source
 from app.workflow.instant import InstantLearning
 from app.workflow.teaching import is_instant, teachers
@@ -146,6 +147,22 @@ def test_a_restart_has_nothing_to_do(herd):
     before = versions(store)
     assert run_out(InstantLearning(store, 1)) == 1  # it learns again, and proposes nothing new
     assert versions(store) == before
+
+
+def test_many_labels_are_learned_a_portion_at_a_time(herd, monkeypatch):
+    """Proposals come when all has been learned, of the version that all of it makes."""
+    store, made = herd
+    images = list(made)
+    for image in images[:3]:
+        save(store, made, image, verified=everything())
+    whole = InstantLearning(store, 1).model().version
+    monkeypatch.setattr(instant_learning, "PORTION", 1)
+    learning = InstantLearning(store, 1)
+    for _ in range(3):
+        assert versions(store) == {}
+        assert learning.step()
+    run_out(learning)
+    assert set(versions(store).values()) == {whole}
 
 
 def test_deleting_the_only_animal_ends_the_proposing(herd):
