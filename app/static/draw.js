@@ -1,7 +1,7 @@
 // Paints the two layers: picture and heat-map below, shapes above. Reads state, changes none.
 
 import { colorOfInstance, drawn, labelOf } from "./display.js";
-import { boxOfParts, ringAt, ringsOf } from "./geometry.js";
+import { boxOfParts, ringAt, ringsOf, thinLine } from "./geometry.js";
 import { drawBand, drawBrush, drawCrosshair, drawStroke, drawTrail } from "./gestures.js";
 import { inkOn, withAlpha } from "./palette.js";
 import { paintStill } from "./stills.js";
@@ -9,7 +9,9 @@ import { paintStill } from "./stills.js";
 const HANDLE = 4; // half side of a vertex handle, screen px
 export const MIDPOINT_FROM = 28; // screen px; shorter edges show no midpoint handle
 
-const paths = new WeakMap(); // parts -> Path2D; parts are never changed in place
+const UNSEEN = 0.25; // screen px that the outline of an animal nobody works on may be off by
+
+const paths = new WeakMap(); // parts -> {detail: Path2D}; parts are never changed in place
 const boxes = new WeakMap();
 
 function addRing(path, ring) {
@@ -18,16 +20,27 @@ function addRing(path, ring) {
   path.closePath();
 }
 
-/** The outline of parts with their holes, to be filled with the even-odd rule. */
-export function pathOf(parts) {
-  let path = paths.get(parts);
-  if (!path) {
-    path = new Path2D();
-    for (const { ring } of ringsOf(parts)) addRing(path, ring);
-    paths.set(parts, path);
+/**
+ * The outline of parts with their holes, to be filled with the even-odd rule; nowhere farther than
+ * `detail` image px from what is stored, so that small pictures of it need fewer points.
+ */
+export function pathOf(parts, detail = 0) {
+  if (!paths.has(parts)) paths.set(parts, {});
+  const made = paths.get(parts);
+  if (!made[detail]) {
+    made[detail] = new Path2D();
+    for (const { ring } of ringsOf(parts)) addRing(made[detail], thinned(ring, detail));
   }
-  return path;
+  return made[detail];
 }
+
+function thinned(ring, detail) {
+  const line = detail ? thinLine(ring, detail) : ring;
+  return line.length < 6 ? ring : line;
+}
+
+/** What may be left out where an image px has 1 / `px` screen px; in octaves, as paths are kept. */
+const detailAt = (px) => (px * UNSEEN < 1 / 8 ? 0 : 2 ** Math.floor(Math.log2(px * UNSEEN)));
 
 export function boxOf(parts) {
   if (!boxes.has(parts)) boxes.set(parts, boxOfParts(parts));
@@ -81,16 +94,24 @@ export function drawShapes(canvas, view, scene, ratio) {
   const key = [
     session, session.instances, session.verified, session.status, session.regions, region, colors,
     ...Object.values(display), scene.selected, scene.others, scene.hovered, ratio, view.scale,
-    view.x, view.y, canvas.width, canvas.height, ...moving.map(({ id }) => id),
+    canvas.width, canvas.height, ...moving.map(({ id }) => id),
   ];
-  paintStill(canvas, context, key, (still) => {
-    drawStanding(still, view, scene, shown.filter((item) => !moves(item)), ratio);
+  const standing = shown.filter((item) => !moves(item));
+  paintStill(canvas, context, key, [view.x * ratio, view.y * ratio], (still, margin) => {
+    drawStanding(still, view.widened(margin / ratio), scene, standing, ratio);
   });
+  drawLabels(context, view, standing, scene, ratio);
   toImageSpace(context, view, ratio);
   drawMoving(context, scene, moving, 1 / view.scale);
 }
 
-/** What no gesture changes. */
+/** Names and confidences: they stay in sight at the top, so they do not just move with the view. */
+function drawLabels(context, view, items, scene, ratio) {
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  for (const item of items) drawLabel(context, view, item, scene);
+}
+
+/** What no gesture changes, and what moves as one with the view. */
 function drawStanding(context, view, scene, items, ratio) {
   toImageSpace(context, view, ratio);
   const px = 1 / view.scale;
@@ -98,8 +119,6 @@ function drawStanding(context, view, scene, items, ratio) {
   if (scene.region) dimOutside(context, view, scene.region);
   for (const item of items) drawInstance(context, item, scene, px);
   drawRegions(context, scene, px);
-  context.setTransform(ratio, 0, 0, ratio, 0, 0);
-  for (const item of items) drawLabel(context, view, item, scene);
 }
 
 /** The animals a gesture changes, handles, and the gesture itself. */
@@ -165,8 +184,8 @@ function dimOutside(context, view, region) {
 
 function drawInstance(context, item, scene, px, filled = true) {
   const color = colorOfInstance(item, scene.display, scene.colors);
-  const path = pathOf(item.parts);
   const selected = item.id === scene.selected || scene.others.includes(item.id);
+  const path = pathOf(item.parts, selected ? 0 : detailAt(px));
   const strong = selected || item.id === scene.hovered;
   const fill = selected ? 0.18 : strong ? 0.34 : item.proposed ? 0.14 : 0.24;
   context.fillStyle = withAlpha(color, fill * scene.display.fill);

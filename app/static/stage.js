@@ -125,9 +125,12 @@ export class Stage {
       this.cursor();
       return;
     }
-    const [x, y] = this.place(event);
-    this.editor.changeView((view) => view.panBy(x - this.pan[0], y - this.pan[1]));
-    this.pan = [x, y];
+    // Whole device pixels: what is painted already can then move along as it is (stills.js).
+    const ratio = window.devicePixelRatio || 1;
+    const whole = (length) => Math.round(length * ratio) / ratio;
+    const [dx, dy] = this.place(event).map((value, i) => whole(value - this.pan[i]));
+    this.editor.changeView((view) => view.panBy(dx, dy));
+    this.pan = [this.pan[0] + dx, this.pan[1] + dy];
   }
 
   up(event) {

@@ -18,6 +18,14 @@ export class View {
     this.fitted = true;
   }
 
+  /** The same view on a stage that reaches `margin` screen px farther on every side. */
+  widened(margin) {
+    const { x, y, width, height } = this;
+    const more = 2 * margin;
+    const wide = { x: x + margin, y: y + margin, width: width + more, height: height + more };
+    return Object.assign(new View(), this, wide);
+  }
+
   /** Stage size in CSS px; keeps what is in the middle, or the fit, when it changes. */
   resize(width, height) {
     const middle = this.toImage(this.width / 2, this.height / 2);

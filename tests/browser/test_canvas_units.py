@@ -271,3 +271,80 @@ def test_palette_refuses_what_is_no_color(run: Any) -> None:
     )
     kept, replaced, second = run("palette", body)
     assert (kept, replaced) == ("#123456", second)
+
+
+STILLS = """
+  const size = [180, 120];
+  const made = () => Object.assign(document.createElement('canvas'),
+    {width: size[0], height: size[1]});
+  let paints = 0;
+  const painted = (at) => (context, margin) => {
+    context.setTransform(1.5, 0, 0, 1.5, at[0] + margin, at[1] + margin);
+    for (let k = 0; k < 40; k += 1) {
+      context.fillStyle = `hsla(${k * 30}, 80%, 50%, 0.4)`;
+      context.strokeStyle = '#222';
+      context.beginPath();
+      const [x, y] = [-200 + 67 * (k % 8), -90 + 53 * (k % 7)];
+      for (let i = 0; i < 9; i += 1) {
+        context.lineTo(x + 29 * Math.cos(k + i * 0.7), y + 21 * Math.sin(k + i * 0.7));
+      }
+      context.closePath();
+      context.fill();
+      context.stroke();
+    }
+  };
+  const shown = made(), fresh = made();
+  const differ = a.places.map((at) => {
+    const [one, other] = [shown, fresh].map((each) => each.getContext('2d'));
+    for (const context of [one, other]) {
+      context.setTransform(1, 0, 0, 1, 0, 0);
+      context.clearRect(0, 0, ...size);
+    }
+    const counted = (...given) => { paints += 1; painted(at)(...given); };
+    m.paintStill(shown, one, ['key'], at, counted);
+    painted(at)(other, 0);
+    for (const context of [one, other]) { // on white: faint colors are rounded coarsely
+      Object.assign(context, { fillStyle: '#fff', globalCompositeOperation: 'destination-over' });
+      context.setTransform(1, 0, 0, 1, 0, 0);
+      context.fillRect(0, 0, ...size);
+      context.globalCompositeOperation = 'source-over';
+    }
+    const [mine, theirs] = [one, other].map((each) => each.getImageData(0, 0, ...size).data);
+    return mine.filter((value, i) => Math.abs(value - theirs[i]) > a.round).length / mine.length;
+  });
+  return { differ, paints };"""
+ROUND = 3  # of 255: where two layers of paint are rounded once more
+# Share of the values that may differ by more: Chromium smooths edges of a shape that reaches beyond
+# the canvas a little differently. A still off by one pixel differs in .012 or more.
+SMOOTHED = 0.008
+
+
+@pytest.mark.parametrize(
+    ("places", "paints"),
+    [
+        ([[3.25, 7], [3.25, 7], [3.25, 7]], 2),  # once as it is, once for the still
+        ([[3.25, 7], [9.25, 1], [99.25, -80], [3.25, 7]], 2),  # within its margin
+        ([[0, 0], [1, 0], [98, 40], [198, 140], [70, 30]], 2 + 3 * 2),  # two strips each time
+        ([[0, 0], [0, 0], [0.5, 0], [0.75, 0.5], [1.75, 0.5]], 2 + 3),  # broken pixels: anew
+        ([[0, 0], [0, 0], [400, 0], [400, 0]], 2 + 2),  # nothing of it is left in sight
+    ],
+)
+def test_a_still_that_moves_shows_what_painting_anew_would(
+    run: Any, places: list[list[float]], paints: int
+) -> None:
+    found = run("stills", STILLS, {"places": places, "round": ROUND})
+    assert max(found["differ"]) <= SMOOTHED
+    assert found["paints"] == paints
+
+
+def test_fewer_points_change_an_outline_by_less_than_the_detail(run: Any) -> None:
+    body = """
+      const ring = (r, n) => Array.from({length: n}, (_, k) => 2 * Math.PI * k / n)
+        .flatMap((turn) => [50 + r * Math.cos(turn), 50 + r * Math.sin(turn)]);
+      const parts = [{outer: ring(40, 900), holes: [ring(9, 90), ring(0.2, 5)]}];
+      const context = document.createElement('canvas').getContext('2d');
+      const inside = (r, detail) => Array.from({length: 200}, (_, k) => context.isPointInPath(
+        m.pathOf(parts, detail), 50 + r * Math.cos(k), 50 + r * Math.sin(k), 'evenodd'));
+      return [0, 1].map((detail) => [7.9, 10.1, 38.9, 41.1].map((r) => inside(r, detail)));"""
+    for found in run("draw", body):
+        assert [set(each) for each in found] == [{False}, {True}, {True}, {False}]
