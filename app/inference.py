@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -49,7 +50,7 @@ class Inference:
     ) -> None:
         self._end.set()
         if self._process is not None:
-            self._process.kill()  # what it writes is whole or not there
+            _kill(self._process)
         self._thread.join()
 
     def _keep(self) -> None:
@@ -61,7 +62,7 @@ class Inference:
                 logging.warning("no instant model: %s", processes.os_sentence(error))
                 return
             if self._end.is_set():
-                self._process.kill()
+                _kill(self._process)
             self._process.wait()
             with contextlib.suppress(OSError):
                 assert self._process.stdin is not None
@@ -81,6 +82,11 @@ class Inference:
                 stderr=output,
                 start_new_session=True,  # so that it can step back, see `processes.step_back`
             )
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End it and what it started in the middle of anything: what they write is whole or not there."""
+    processes.signal_group(process.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -114,7 +120,9 @@ def _serve(store: Store) -> NoReturn:
 
 def _end_with_input() -> None:
     sys.stdin.buffer.read()
-    os._exit(0)  # in the middle of anything: what it writes is whole or not there
+    if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
+        os.killpg(os.getpid(), signal.SIGKILL)  # itself, and an export of the encoder
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -56,20 +56,28 @@ def test_it_ends_when_its_input_closes(project: Path) -> None:
     assert process.wait(LONG) == 0
 
 
-def test_it_ends_in_the_middle_of_a_long_step(project: Path) -> None:
+def test_it_ends_with_what_it_started_in_the_middle_of_a_long_step(project: Path) -> None:
     code = (
-        "import sys, time; from app import inference\n"
+        "import subprocess, sys, time; from app import inference\n"
         "from app.workflow.instant import InstantLearning\n"
-        "InstantLearning.step = lambda learning: print('begun', flush=True) or time.sleep(600)\n"
+        "def step(learning):\n"
+        "    export = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        "    print(export.pid, flush=True)\n"
+        "    export.wait()\n"
+        "InstantLearning.step = step\n"
         "inference.main(sys.argv[1:])"
     )
     line = [sys.executable, "-c", code, str(project)]
-    process = subprocess.Popen(line, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert process.stdout is not None
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    process = subprocess.Popen(line, cwd=ROOT, start_new_session=True, **pipes)
     assert process.stdin is not None
-    assert process.stdout.readline() == b"begun\n"
+    assert process.stdout is not None
+    export = int(process.stdout.readline())
     process.stdin.close()
-    assert process.wait(LONG) == 0
+    assert process.wait(LONG) == -signal.SIGKILL
+    tick = threading.Event()
+    while processes.started_at(export) is not None:
+        tick.wait(0.05)
 
 
 def test_a_second_one_waits_and_takes_over(project: Path) -> None:
