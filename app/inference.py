@@ -85,7 +85,7 @@ class Inference:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End it and what it started in the middle of anything: what they write is whole or not there."""
+    """End it and what it started, in the middle of anything: what they write is whole or absent."""
     processes.signal_group(process.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
 
 

@@ -64,7 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return train_and_score(options.data, Run(**fields), options.versions)
 
     more = ["--versions", str(options.versions.resolve())] if options.versions else []
-    return conduct("benchmarks.instances", options, one, planned(options), _told, print_table, more)
+    runs = planned(options)
+    return conduct("benchmarks.instances", options, one, runs, _told, print_table, more, each=True)
 
 
 def _told(record: dict[str, Any]) -> str:
@@ -76,7 +77,7 @@ def planned(options: argparse.Namespace) -> Iterator[Run]:
     for labels, seeds in ((15, options.seeds), (5, options.seeds[:1])):
         for seed in seeds:
             for name in options.sets:
-                for method in METHODS:
+                for method in options.methods:
                     yield Run(name, method, labels, seed, options.minutes)
 
 
@@ -190,15 +191,17 @@ def components(probability: Any, size: tuple[int, int]) -> list[tuple[Any, float
 
 def print_table(rows: Sequence[dict[str, Any]]) -> None:
     """One Markdown line a set, number of labels, method and way: means over the seeds."""
-    print("| set | labels | method | way | seeds | " + " | ".join(FIGURES) + " |")
-    print("|---" * (5 + len(FIGURES)) + "|")
+    print("| set | labels | method | way | seeds | model code | " + " | ".join(FIGURES) + " |")
+    print("|---" * (6 + len(FIGURES)) + "|")
     groups: dict[tuple[str, int, str], list[dict[str, Any]]] = {}
     for row in rows:
         groups.setdefault((row["set"], row["labels"], row["method"]), []).append(row)
     for (name, labels, method), mine in sorted(groups.items()):
         for way in WAYS:
             means = [np.mean([row[way][figure] for row in mine]) for figure in FIGURES]
-            cells = [name, str(labels), method, way, str(len(mine)), *(f"{m:.3f}" for m in means)]
+            code = ", ".join(sorted({row["model"] for row in mine}))
+            cells = [name, str(labels), method, way, str(len(mine)), code]
+            cells += [f"{mean:.3f}" for mean in means]
             print("| " + " | ".join(cells) + " |")
 
 
@@ -206,6 +209,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
     parser.add_argument("--data", type=Path, default=Path(), help="folder of the image sets")
     parser.add_argument("--sets", nargs="+", choices=("drone", "herds"), default=["drone", "herds"])
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--minutes", type=float, default=10.0, help="of one core, a training")
     parser.add_argument("--jobs", type=int, default=2, help="trainings at a time, one core each")

@@ -31,20 +31,21 @@ def conduct(
     told: Callable[[Record], str],
     print_table: Callable[[list[Record]], None],
     more: Sequence[str] = (),
+    each: bool = False,
 ) -> int:
     """The whole study, or the single run that a process of it is asked for by `options.one`.
 
     Args:
         options: data, out, jobs, show and one.
         one: does the run with these fields.
-        runs, told, more: see `run_missing`. print_table: prints the newest records.
+        runs, told, more: see `run_missing`. print_table, each: see `print_newest`.
     """
     if options.one:
         print(json.dumps(one(json.loads(options.one))))
         return 0
     if not options.show:
         run_missing(module, options.data, runs, options.out, options.jobs, told, more)
-    print_newest(options.out, print_table)
+    print_newest(options.out, print_table, each)
     return 0
 
 
@@ -81,9 +82,19 @@ def _in_process(module: str, data: Path, run: Run, more: Sequence[str]) -> Recor
     return record
 
 
-def print_newest(out: Path, print_table: Callable[[list[Record]], None]) -> None:
-    """The table of the state of `model/` that was recorded last."""
+def print_newest(
+    out: Path, print_table: Callable[[list[Record]], None], each: bool = False
+) -> None:
+    """The table of the state of `model/` that was recorded last.
+
+    Args:
+        each: the newest record of every run instead, where a change of `model/` left the code of
+            some methods as it was; the table then names the state behind its figures.
+    """
     rows = records(out)
+    if each:
+        print_table(list({row["key"]: row for row in rows}.values()))
+        return
     newest = rows[-1]["model"] if rows else ""
     print(f"model code {newest}")
     print_table([row for row in rows if row["model"] == newest])
