@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from app import jobs
 from app.context import Context
+from app.quick_json import QuickRoute, quick_json
 from app.routes_assist import assist_routes
 from app.routes_gallery import gallery_routes
 from app.routes_insight import insight_routes
@@ -55,24 +56,25 @@ def _noticed(context: Context) -> Callable[[Request], Awaitable[None]]:
 
 
 def _documents(context: Context) -> APIRouter:
-    routes, store = APIRouter(), context.store
+    routes, store = APIRouter(route_class=QuickRoute), context.store
 
     @routes.get("/images/{image}/document")
-    def document(image: str) -> dict[str, Any]:
-        return documents.document(store, image)
+    def document(image: str) -> Response:
+        return quick_json(documents.document(store, image))
 
     @routes.put("/images/{image}/document")
     def save(image: str, body: Payload, if_match: IfMatch = None) -> dict[str, Any]:
         return documents.save(store, image, base_of_client(if_match), body, AUTHOR)
 
     @routes.post("/images/{image}/regions/{region}")
-    def answer(image: str, region: str, body: Payload, if_match: IfMatch = None) -> dict[str, Any]:
+    def answer(image: str, region: str, body: Payload, if_match: IfMatch = None) -> Response:
         base = base_of_client(if_match)
-        return review.answer_region(store, image, region, base, body, AUTHOR)
+        return quick_json(review.answer_region(store, image, region, base, body, AUTHOR))
 
     @routes.post("/images/{image}/accept")
-    def accept(image: str, body: Payload, if_match: IfMatch = None) -> dict[str, Any]:
-        return documents.accept_image(store, image, base_of_client(if_match), body, AUTHOR)
+    def accept(image: str, body: Payload, if_match: IfMatch = None) -> Response:
+        base = base_of_client(if_match)
+        return quick_json(documents.accept_image(store, image, base, body, AUTHOR))
 
     return routes
 

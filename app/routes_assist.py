@@ -15,6 +15,7 @@ from PIL import Image
 
 from app.context import Context
 from app.queue import Outlook
+from app.quick_json import QuickRoute, quick_json
 from app.workflow import carry, review
 from app.workflow.client import base_of_client
 from app.workflow.documents import region_json
@@ -30,7 +31,7 @@ IfMatch = Annotated[str | None, Header()]
 
 def assist_routes(context: Context, author: str) -> APIRouter:
     """The routes below /api; `author` is who a revision is said to be from."""
-    routes, store = APIRouter(), context.store
+    routes, store = APIRouter(route_class=QuickRoute), context.store
 
     @routes.get("/images/{image}/outlook")
     def outlook(image: str, top: int = 5) -> dict[str, Any]:
@@ -48,8 +49,9 @@ def assist_routes(context: Context, author: str) -> APIRouter:
         return Response(crops_jpeg(pixels, _boxes(boxes)), 200, headers, "image/jpeg")
 
     @routes.post("/images/{image}/reopen")
-    def reopen(image: str, body: Payload, if_match: IfMatch = None) -> dict[str, Any]:
-        return review.reopen_image(store, image, base_of_client(if_match), body, author)
+    def reopen(image: str, body: Payload, if_match: IfMatch = None) -> Response:
+        base = base_of_client(if_match)
+        return quick_json(review.reopen_image(store, image, base, body, author))
 
     @routes.get("/images/{image}/following")
     def following(image: str) -> dict[str, Any]:

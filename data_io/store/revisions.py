@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Row, func, insert, select
+from sqlalchemy import Connection, Engine, Row, func, insert, select
 
 from data_io.errors import ConflictError, DataError
 from data_io.geometry import area_of_rle, full_image, rle_of_parts, validate_parts
@@ -24,6 +27,7 @@ from data_io.types import Category, ImageRecord, Instance, Parts, RegionState, R
 
 _table = schema.revisions
 _CHUNK = 250  # images of an import that are saved in one transaction
+_RECENT = 8  # revisions that stay decoded: an edit starts from what the last one stored
 
 
 def verified_state(verified: Parts, width: int, height: int) -> VerifiedState:
@@ -92,11 +96,14 @@ def _saved(
     )
 
 
-def _after_merges(instance: Instance, merged: dict[str, str]) -> Instance:
+def _as_read(instance: Instance, merged: dict[str, str], what: str) -> Instance:
     """The instance as it would be read back."""
-    if instance.category not in merged:
+    category = merged.get(instance.category, instance.category)
+    free = {"attributes": instance.attributes, "extras": instance.extras}
+    plain = {name: codec.of_json(codec.to_json(dict(v), what)) for name, v in free.items() if v}
+    if category == instance.category and not plain:
         return instance
-    return replace(instance, category=merged[instance.category])
+    return replace(instance, category=category, **plain)
 
 
 def _latest(connection: Connection) -> dict[str, Revision]:
@@ -127,8 +134,34 @@ def _insert(
     number_instances(connection, (one.id for one in instances))
 
 
+class _Recent:
+    """The last revisions read or written, decoded. They never change, but for merged categories."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[str, int], tuple[dict[str, str], Revision]] = OrderedDict()
+        self._turn = threading.Lock()
+
+    def find(self, image: str, number: int, merged: dict[str, str]) -> Revision | None:
+        with self._turn:
+            known, revision = self._kept.get((image, number), (None, None))
+        return revision if known == merged else None
+
+    def keep(self, revision: Revision, merged: dict[str, str]) -> Revision:
+        key = (revision.image, revision.number)
+        with self._turn:
+            self._kept[key] = (merged, revision)
+            self._kept.move_to_end(key)
+            if len(self._kept) > _RECENT:
+                self._kept.popitem(last=False)
+        return revision
+
+
 class Revisions(Database):
     """The states of every image's instances; a save adds one, nothing is ever overwritten."""
+
+    def __init__(self, project: Path, engine: Engine) -> None:
+        super().__init__(project, engine)
+        self._recent = _Recent()
 
     def save_revision(
         self,
@@ -182,7 +215,8 @@ class Revisions(Database):
             if reading is not None:
                 add_reading(connection, image, base + 1, reading)
             merged = merged_map(connection)
-        return _saved(row, [_after_merges(one, merged) for one in instances], verified, rejected)
+        read = [_as_read(one, merged, what) for one in instances]
+        return self._recent.keep(_saved(row, read, verified, rejected), merged)
 
     def save_first_revisions(self, batch: Sequence[FirstRevision], author: str) -> None:
         """Add revision 1 of many images; a crash keeps whole chunks of them.
@@ -222,13 +256,15 @@ class Revisions(Database):
 
     def revision(self, image: str, number: int | None = None) -> Revision | None:
         """Revision `number` of an image, the newest for None; None when there is no such one."""
-        query = select(_table).where(_table.c.image == image)
-        if number is not None:
-            query = query.where(_table.c.number == number)
-        query = query.order_by(_table.c.number.desc()).limit(1)
         with self._read() as connection:
+            wanted = _newest(connection, image) if number is None else number
+            merged = merged_map(connection)
+            found = self._recent.find(image, wanted, merged)
+            if found is not None:
+                return found
+            query = select(_table).where(_table.c.image == image, _table.c.number == wanted)
             row = connection.execute(query).one_or_none()
-            return None if row is None else _revision(row, merged_map(connection))
+        return None if row is None else self._recent.keep(_revision(row, merged), merged)
 
     def revision_numbers(self, image: str) -> list[int]:
         """Numbers of an image's revisions, ascending."""

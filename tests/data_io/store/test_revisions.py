@@ -10,8 +10,8 @@ import pytest
 
 from data_io.errors import ConflictError, DataError
 from data_io.geometry import full_image
-from data_io.store import FirstRevision, NewImage, Store
-from data_io.store.revisions import verified_state
+from data_io.store import FirstRevision, NewImage, Store, codec
+from data_io.store.revisions import _RECENT, verified_state
 from data_io.types import Category, ImageRecord, Instance, Part, Parts, Proposal, ReviewRegion
 
 Animal = Callable[..., Instance]
@@ -48,7 +48,9 @@ def test_a_revision_comes_back_bit_for_bit(
     saved = store.save_revision(
         image.id, 0, herd, HALF, "Ann", rejected=("r2", "r1"), proposal="v7"
     )
-    for revision in (saved, store.revision(image.id), store.revision(image.id, 1)):
+    with Store.open(store.project) as other:  # knows nothing but what lies on the disk
+        read = other.revision(image.id), other.revision(image.id, 1)
+    for revision in (saved, store.revision(image.id), *read):
         assert revision is not None
         assert (revision.image, revision.number, revision.parent) == (image.id, 1, None)
         assert (revision.author, revision.proposal) == ("Ann", "v7")
@@ -64,6 +66,7 @@ def test_a_revision_comes_back_bit_for_bit(
         assert (first.source, first.version, first.score) == ("edited", "v7", 1 / 3)
         assert first.iscrowd is True
         assert first.attributes == {"pose": "lying", "n": 3, "confidence": 0.5}
+        assert [type(value) for value in first.attributes.values()] == [str, int, float]
         assert first.extras == {"keypoints": [1.5, None, {"deep": [True]}], "größe": "ü"}
         assert revision.instances[1].score is None
 
@@ -75,7 +78,8 @@ def test_a_save_tells_what_will_be_read(
     store.merge_categories(calf.id, cow.id)
     herd = [animal("a", calf, attributes={"n": 1}), animal("b", cow)]
     told = store.save_revision(image.id, 0, herd, HALF, "me", rejected=["x"], proposal="v1")
-    read = store.revision(image.id)
+    with Store.open(store.project) as other:
+        read = other.revision(image.id)
     assert read is not None
     for name in ("image", "number", "parent", "author", "time", "rejected", "proposal"):
         assert getattr(told, name) == getattr(read, name)
@@ -85,6 +89,44 @@ def test_a_save_tells_what_will_be_read(
         assert one.attributes == other.attributes
         assert same_parts(one.parts, other.parts)
     assert same_parts(told.verified, read.verified)
+
+
+def test_the_last_revisions_stay_decoded_until_categories_are_merged(
+    store: Store,
+    pictures: list[ImageRecord],
+    cow: Category,
+    animal: Animal,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, second = pictures
+    calf = store.add_category("calf")
+    store.save_revision(first.id, 0, [animal("a", calf)], (), "me")
+    decoded = []
+    decode = codec.instances_of_blob
+    monkeypatch.setattr(
+        codec, "instances_of_blob", lambda *given: decoded.append(1) or decode(*given)
+    )
+    assert store.revision(first.id) is store.revision(first.id, 1)
+    assert not decoded
+    store.merge_categories(calf.id, cow.id)
+    merged = store.revision(first.id)
+    assert merged is not None
+    assert merged.instances[0].category == cow.id
+    for number in range(_RECENT):
+        store.save_revision(second.id, number, [], (), "me")
+    store.revision(first.id)
+    assert len(decoded) == 2  # once for the merge, once since others have come since
+
+
+def test_another_process_s_revision_is_seen(
+    store: Store, image: ImageRecord, cow: Category, animal: Animal
+) -> None:
+    store.save_revision(image.id, 0, [animal("a", cow)], (), "me")
+    with Store.open(store.project) as other:
+        other.save_revision(image.id, 1, [animal("b", cow)], (), "somebody")
+    seen = store.revision(image.id)
+    assert seen is not None
+    assert (seen.number, seen.author, seen.instances[0].id) == (2, "somebody", "b")
 
 
 def test_every_revision_stays(
