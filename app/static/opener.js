@@ -60,6 +60,7 @@ export class Opener {
       this.show(session, picture);
       this.busy = false;
       await this.loadHeat(document.heat_url, turn, signal);
+      if (turn === this.sequence) editor.walk.lookAhead();
     } catch (error) {
       if (turn !== this.sequence) return;
       this.busy = false;

@@ -24,16 +24,19 @@ export class WholePicture {
   close() {}
 }
 
+/** Where the first paint of a document comes from: a large image's thumbnail, else all of it. */
+export function firstUrl(document, clahe) {
+  if (document.tile_url) return api.thumbnailUrl(document.image.id);
+  return document.image_url + (clahe ? `?clahe=${clahe}` : "");
+}
+
 /**
  * The picture of a document, ready for its first paint; `clahe` is the contrast limit, 0 for none,
  * and `changed` is called when more of it can be drawn. Rejects with ApiError.
  */
 export async function openPicture(document, clahe, changed, signal) {
-  const query = clahe ? `?clahe=${clahe}` : "";
-  if (!document.tile_url) {
-    return new WholePicture(await api.loadPicture(document.image_url + query, signal));
-  }
+  const first = await api.loadPicture(firstUrl(document, clahe), signal);
+  if (!document.tile_url) return new WholePicture(first);
   // The thumbnail is there at once; the tiles are cut from one decode, which takes seconds.
-  const first = await api.loadPicture(api.thumbnailUrl(document.image.id), signal);
-  return new TiledPicture(document, query, first, changed);
+  return new TiledPicture(document, clahe ? `?clahe=${clahe}` : "", first, changed);
 }

@@ -2,6 +2,7 @@
 // left before its edits are stored, or the server is away and they wait in the queue.
 
 import * as api from "./api.js";
+import { firstUrl } from "./picture.js";
 
 const REMEMBERED = 200; // images one can walk back through
 
@@ -13,6 +14,7 @@ export class Walk {
     this.opening = null; // resolves once the image asked for last is on the screen, or cannot be
     this.past = []; // ids of the images left, newest last
     this.ahead = new Map(); // image id -> the next one, as the server last said
+    this.waiting = null; // the next image's picture, held so that the browser keeps it decoded
   }
 
   /** Next (1) or previous (-1) image; previous is the one seen before, else the queue's. */
@@ -58,6 +60,21 @@ export class Walk {
     } catch (error) {
       if (!error.temporary || direction < 0 || !this.ahead.get(target)) throw error;
       return this.ahead.get(target);
+    }
+  }
+
+  /** Fetch the next image's picture while a person looks at this one. */
+  async lookAhead() {
+    const { opener, look } = this.editor;
+    const { target } = opener;
+    try {
+      const id = await this.ask(target, 1);
+      if (id === null || id === target) return;
+      const document = await api.getDocument(api.documentUrl(id));
+      if (target !== opener.target) return;
+      this.waiting = await api.loadPicture(firstUrl(document, look.clahe));
+    } catch {
+      // Nothing is lost: opening that image fetches it, or says what is wrong.
     }
   }
 

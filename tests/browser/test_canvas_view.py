@@ -139,6 +139,13 @@ def picture_file(folder: Path) -> Path:
     return file
 
 
+def test_the_next_picture_is_fetched_while_one_looks_at_this_one(canvas: Any, herd: Any) -> None:
+    with canvas.page.expect_request("**/api/images/b/pixels"):
+        canvas.open("a")
+    canvas.press("n")
+    canvas.ready("b")
+
+
 def test_a_large_image_comes_in_tiles(big_canvas: Any, many: Any) -> None:
     store, url, pictures = many
     page = big_canvas.page
@@ -149,7 +156,7 @@ def test_a_large_image_comes_in_tiles(big_canvas: Any, many: Any) -> None:
     page.wait_for_selector(".hm-root[data-ready]")
     page.locator(".hc-left").wait_for()  # the strip of coming regions takes its place with it
     big_canvas.painted()
-    assert not [address for address in asked if address.endswith("/pixels")]
+    assert f"api/images/{record.id}/pixels" not in asked
     big_canvas.press("Shift+H")
     for point in ((400, 3000), (4000, 300), (7600, 5700)):
         seen = pixel(big_canvas, *point)
