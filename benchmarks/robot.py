@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app import settings
 from benchmarks.canvas_latency import VIEWPORT, tab_of
 from benchmarks.common import ROOT, append, percentile, provenance
 from benchmarks.robot_hand import Hand
@@ -32,6 +33,8 @@ Mask = NDArray[np.bool_]
 RESULTS = ROOT / "benchmarks" / "results" / "robot.jsonl"
 WORK = ("scratch", "proposals")
 ENOUGH = 0.95  # median IoU that must be reached
+# Nobody proposes or trains meanwhile: what is measured is the hand and the canvas.
+HANDS_ALONE = {"instant": False, "retrain_images": 0, "retrain_regions": 0, "retrain_idle": 0.0}
 SAME = 0.5  # IoU from which two outlines are of the same animal
 
 
@@ -110,6 +113,7 @@ def study(work: str, scenes: int, seed: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         project = Path(scratch) / "herd"
         tasks = make(project, scenes, seed, proposed)
+        settings.change(project, **HANDS_ALONE)
         with tab_of(project) as tab:
             hand = run(tab.page, tasks, proposed, seed)
         return measured(project, tasks, hand)
