@@ -48,6 +48,10 @@ class Retrainer:
         idle = (self._clock() - self._last) / 60
         return retraining.outlook(self._store, self._since, idle)
 
+    def is_due(self) -> bool:
+        """Whether a training is about to start."""
+        return bool(self.outlook().reason) and not self._refusal()
+
     def sentence(self) -> str:
         """The outlook in words; why a training that is due does not start."""
         told, why = self.outlook().sentence, self._refusal()

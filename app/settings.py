@@ -26,6 +26,7 @@ class Settings:
         method: training method when none is asked for.
         preset: training preset when none is asked for.
         minutes: time budget of a training job when none is asked for, in (0, 1440].
+        steps: exact length of a training instead when neither is asked for, 0 = by `minutes`.
         nice: niceness of background jobs, 0..19, so that the page stays quick.
         instant: whether a light model learns at every save until a trained version is in use.
         retrain_images: newly accepted images after which a training starts by itself, 0 = off.
@@ -48,6 +49,7 @@ class Settings:
     method: str = "u2pl"
     preset: str = "cpu"
     minutes: float = 5.0
+    steps: int = 0
     nice: int = 10
     retrain_images: int = 10
     retrain_regions: int = 50
@@ -82,7 +84,7 @@ class Settings:
             "validation",
             "must be a whole number from 0 to 1000",
         )
-        for name in ("retrain_images", "retrain_regions"):
+        for name in ("steps", "retrain_images", "retrain_regions"):
             _check(_whole(getattr(self, name), 0, 10**6), name, "must be a whole number, 0 = off")
         _check(_real(self.retrain_idle, 0, 1440), "retrain_idle", "must be in [0, 1440] minutes")
         _check(self.retrain_start in STARTS, "retrain_start", f"must be {' or '.join(STARTS)}")

@@ -74,6 +74,7 @@ class TrainPage:
         active = [job for job in rows if job.state in jobs.ACTIVE]
         training_now = any(job.kind == "train" for job in active)
         stopping = {job.id for job in active if jobs.is_stopping(store, job)}
+        due = self.context.retrainer.is_due()
         return (
             self._hint(),
             gr.Button(interactive=not training_now),
@@ -85,7 +86,7 @@ class TrainPage:
             ),
             validation_view.image_scores(versions, store.image_states()),
             compare_view.comparison([one for one in versions if one.id in compared], rows),
-            gr.Timer(active=bool(active) or train_view.is_fresh(rows)),
+            gr.Timer(active=bool(active) or train_view.is_fresh(rows) or due),
         )
 
     def cancel(self, job: str) -> None:

@@ -29,7 +29,11 @@ export class Fresh {
     try {
       const version = await api.proposalVersion(session.id);
       const shown = this.editor.session === session && version !== session.document.version;
-      if (shown && version) await opener.reload();
+      if (!shown || !version) return;
+      await opener.reload();
+      // The queue beside the canvas has another order, perhaps by another rule.
+      const { id, status, revision } = session;
+      this.editor.tell("status", { image: id, status, revision });
     } catch {
       // The network comes back or says so elsewhere; the next look asks again.
     } finally {

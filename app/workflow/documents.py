@@ -175,7 +175,7 @@ def accept_image(
 
     The body's `version` names the proposal on the screen (None or absent for none): a person cannot
     vouch for animals that arrived since. A repeated acceptance changes nothing, whoever has saved
-    since.
+    since, and neither does one of an image that is verified as it is (a second click).
 
     Raises:
         ConflictError: `base` is not the newest revision; nothing of the request is stored.
@@ -191,6 +191,9 @@ def accept_image(
         if body.get("version") != seen.version:
             raise StaleError
         label = (*instances, *seen.pending(instances, rejected))
+        told = rejected == seen.rejected and same_instances(label, seen.instances)
+        if told and seen.status == "verified":
+            return document(store, image_id)
         verified = full_image(seen.record.height, seen.record.width)
         area = seen.raster(verified)
         reading = measure.measured(store, seen, label, area, body.get("seconds"))

@@ -216,11 +216,12 @@ def _overrides(store: Store, options: TrainOptions) -> dict[str, Any]:
     if values["device"] not in settings.DEVICES:
         remedy = f"use {', '.join(settings.DEVICES)}"
         raise DataError("training settings", f"no device {values['device']!r}", remedy)
-    if options.steps is None:
-        return {**values, "minutes": options.minutes or defaults.minutes}
-    if options.steps < 1:
+    if options.steps is not None and options.steps < 1:
         raise DataError("training settings", "there is nothing to do", "give 1 or more steps")
-    return {**values, "steps": options.steps}
+    steps = options.steps or (defaults.steps if options.minutes is None else 0)
+    if steps:
+        return {**values, "steps": steps}
+    return {**values, "minutes": options.minutes or defaults.minutes}
 
 
 def _new_version_id(store: Store) -> str:

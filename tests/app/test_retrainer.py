@@ -74,8 +74,10 @@ def test_what_cannot_start_is_told_and_not_tried_again_without_new_labels(
     settings.change(store.project, retrain_images=1)
     watch = Retrainer(store, lambda: clock[0])
     accept(store, 0)
+    assert watch.is_due()
     for _ in range(3):
         assert watch.look() is None
+    assert not watch.is_due()
     assert len(tried) == 1
     assert "picture of a labeled image is missing" in watch.sentence()
     accept(store, 1)

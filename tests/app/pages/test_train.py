@@ -44,6 +44,15 @@ def test_it_polls_on_between_a_job_and_the_one_that_follows(
     assert not polls(page)
 
 
+def test_it_polls_until_a_training_that_is_due_has_started_by_itself(
+    page: TrainPage, store: Store
+) -> None:
+    automatic.change(store.project, 1, 0, 0, "scratch", 4)
+    assert not polls(page)
+    store.save_revision(store.images()[0].id, 0, [], full_image(48, 64), "me")
+    assert polls(page)
+
+
 def test_a_job_that_was_asked_to_stop_says_so(
     page: TrainPage, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -254,6 +254,17 @@ def test_an_acceptance_whose_reply_was_lost_is_no_conflict(project, image, propo
         documents.accept_image(project, image, 0, {**body, "rejected": [proposed[0].id]}, "me")
 
 
+def test_accepting_what_is_verified_already_is_no_second_answer(project, image, proposed, animal):
+    documents.accept_image(project, image, 0, {"version": "v1"}, "me")
+    adopted = {"instances": [sent(one) for one in project.revision(image).instances]}
+    again = documents.accept_image(project, image, 1, {**adopted, "version": "v1"}, "me")
+    assert (again["status"], again["revision"]) == ("verified", 1)
+    assert len(project.readings()) == 1
+    fewer = {"instances": adopted["instances"][:1], "rejected": [proposed[1].id], "version": "v1"}
+    assert documents.accept_image(project, image, 1, fewer, "me")["revision"] == 2
+    assert len(project.readings()) == 2
+
+
 def test_an_acceptance_without_an_animal_that_another_save_kept_is_a_conflict(
     project, image, animal
 ):

@@ -79,6 +79,18 @@ def test_a_training_gets_a_snapshot_a_version_and_the_options(project, animal, s
     assert second["train"]["minutes"] == 2.5
 
 
+def test_the_project_may_set_the_length_in_steps_unless_minutes_are_asked_for(
+    project, animal, started
+):
+    image = project.images()[0].id
+    project.save_revision(image, 0, [animal(2, 2, 9, 9)], full_image(48, 64), "me")
+    settings.change(project.project, steps=12)
+    for options in (TrainOptions(), TrainOptions(steps=7), TrainOptions(minutes=2.5)):
+        training.start_training(project, options)
+    lengths = [(one["train"].get("steps"), one["train"].get("minutes")) for one in started]
+    assert lengths == [(12, None), (7, None), (None, 2.5)]
+
+
 @pytest.mark.parametrize(
     "options",
     [
