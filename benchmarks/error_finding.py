@@ -41,7 +41,7 @@ from benchmarks.common import ROOT, provenance, tree
 from benchmarks.instances import UNSEEN, herd, herds, test_herds
 from benchmarks.semi_sets import Material, cattle
 from benchmarks.semi_supervised import train
-from benchmarks.study import conduct
+from benchmarks.study import conduct, study_parser
 from data_io.geometry import mask_of_parts, mask_of_rle, rle_of_parts, rle_union
 from data_io.scenes import CAMERAS
 
@@ -353,21 +353,11 @@ def _cell(value: float | None) -> str:
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
-    parser.add_argument("--data", type=Path, default=Path(), help="folder of the image sets")
+    parser = study_parser(__doc__, RESULTS, jobs=1)
     parser.add_argument("--sets", nargs="+", choices=LABELS, default=list(LABELS))
     parser.add_argument("--methods", nargs="+", default=["u2pl"])
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--minutes", type=float, default=10.0, help="of one core, a training")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time, one core each")
-    parser.add_argument("--show", action="store_true", help="print the newest table, run nothing")
     parser.add_argument("--versions", type=Path, help="folder of versions, kept and reused")
-    parser.add_argument("--one", help=argparse.SUPPRESS)
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    options = parser.parse_args(arguments)
-    options.data = options.data.resolve()
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    return options
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

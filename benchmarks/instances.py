@@ -28,7 +28,7 @@ import numpy as np
 from benchmarks.common import ROOT, provenance, tree
 from benchmarks.semi_sets import Material, cattle, labeled_image, without_labels
 from benchmarks.semi_supervised import train
-from benchmarks.study import conduct
+from benchmarks.study import conduct, study_parser
 from data_io.geometry import rle_of_mask, rle_of_parts
 from data_io.scenes import CAMERAS, scene
 from data_io.types import Category
@@ -206,21 +206,11 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
-    parser.add_argument("--data", type=Path, default=Path(), help="folder of the image sets")
+    parser = study_parser(__doc__, RESULTS)
     parser.add_argument("--sets", nargs="+", choices=("drone", "herds"), default=["drone", "herds"])
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--minutes", type=float, default=10.0, help="of one core, a training")
-    parser.add_argument("--jobs", type=int, default=2, help="trainings at a time, one core each")
-    parser.add_argument("--show", action="store_true", help="print the newest table, run nothing")
     parser.add_argument("--versions", type=Path, help="folder that keeps what was trained")
-    parser.add_argument("--one", help=argparse.SUPPRESS)
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    options = parser.parse_args(arguments)
-    options.data = options.data.resolve()
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    return options
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from benchmarks.common import ROOT, provenance, tree
 from benchmarks.proposals import HEIGHT, WARM_UP, WIDTH, summary
 from benchmarks.semi_sets import Material, cattle
 from benchmarks.semi_supervised import train
-from benchmarks.study import conduct
+from benchmarks.study import conduct, study_parser
 from data_io.geometry import full_image, mask_of_rle, parts_of_mask, parts_of_rle
 from data_io.images import read
 from data_io.scenes import CAMERAS, scene
@@ -241,20 +241,10 @@ def spread(values: Sequence[float]) -> str:
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
-    parser.add_argument("--data", type=Path, default=Path(), help="folder of the image sets")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--minutes", type=float, default=3.0, help="of one core, a training")
-    parser.add_argument("--jobs", type=int, default=2, help="trainings at a time, one core each")
+    parser = study_parser(__doc__, RESULTS, minutes=3.0)
     parser.add_argument("--threads", type=int, help="of the timing; all cores without it")
-    parser.add_argument("--show", action="store_true", help="print the newest table, run nothing")
     parser.add_argument("--times", action="store_true", help="time refits and proposals")
-    parser.add_argument("--one", help=argparse.SUPPRESS)
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    options = parser.parse_args(arguments)
-    options.data = options.data.resolve()
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    return options
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

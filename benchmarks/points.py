@@ -24,7 +24,7 @@ from typing import Any
 from benchmarks.common import ROOT, provenance, tree
 from benchmarks.semi_sets import Material, coco_images, photos
 from benchmarks.semi_supervised import train
-from benchmarks.study import conduct
+from benchmarks.study import conduct, study_parser
 from data_io.types import Category
 
 RESULTS = ROOT / "benchmarks/results/points.jsonl"
@@ -158,21 +158,12 @@ def _shown(value: float | None) -> str:
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
-    parser.add_argument("--data", type=Path, default=Path(), help="folder of the image sets")
+    parser = study_parser(__doc__, RESULTS, seeds=(0, 1))
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
-    parser.add_argument("--minutes", type=float, default=10.0)
-    parser.add_argument("--jobs", type=int, default=2, help="trainings at a time, one core each")
-    parser.add_argument("--show", action="store_true", help="print the newest table, run nothing")
-    parser.add_argument("--one", help=argparse.SUPPRESS)
-    parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args(arguments)
     missing = [name for name in (*LABELED, *SCORED) if not (options.data / name).is_dir()]
     if missing and not options.show:
         parser.error(f"{options.data} has no {missing[0]}; name the data folder")
-    options.data = options.data.resolve()
-    options.out.parent.mkdir(parents=True, exist_ok=True)
     return options
 
 

@@ -33,7 +33,7 @@ import numpy as np
 from benchmarks.common import ROOT, provenance, tree
 from benchmarks.semi_sets import SETS, Material, material
 from benchmarks.semi_table import print_table
-from benchmarks.study import conduct
+from benchmarks.study import conduct, study_parser
 
 PLANS: dict[str, list[tuple[tuple[str, ...], tuple[str, ...], tuple[int, ...], float]]] = {
     "short": [(("drone", "barn"), ("supervised", "cutmix", "u2pl"), (0, 1, 2), 3.0)],
@@ -173,23 +173,14 @@ def score(network: Any, meta: dict[str, Any], images: Sequence[Any]) -> dict[str
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
-    parser.add_argument("--data", type=Path, default=Path(), help="folder of the image sets")
+    parser = study_parser(__doc__, RESULTS, seeds=(), minutes=0.0)
     parser.add_argument("--plan", choices=PLANS, default="short")
     parser.add_argument("--sets", nargs="+", choices=SETS, default=[])
     parser.add_argument("--methods", nargs="+", default=[])
-    parser.add_argument("--seeds", nargs="+", type=int, default=[])
-    parser.add_argument("--minutes", type=float, default=0.0)
     parser.add_argument("--set", nargs="+", type=_setting, default=[], metavar="NAME=VALUE")
-    parser.add_argument("--jobs", type=int, default=2, help="trainings at a time, one core each")
-    parser.add_argument("--show", action="store_true", help="print the newest table, run nothing")
-    parser.add_argument("--one", help=argparse.SUPPRESS)
-    parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args(arguments)
     if not options.show and not (options.data / "blocks.json").exists():
         parser.error(f"{options.data} has no blocks.json; name the data folder")
-    options.data = options.data.resolve()
-    options.out.parent.mkdir(parents=True, exist_ok=True)
     return options
 
 

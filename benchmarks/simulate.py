@@ -28,7 +28,7 @@ from app.simulate.truth import Hidden, HiddenImage
 from benchmarks.common import ROOT, provenance, tree
 from benchmarks.instances import UNSEEN, herd
 from benchmarks.semi_sets import coco_images
-from benchmarks.study import conduct
+from benchmarks.study import conduct, study_parser
 from data_io.atomic import file_sha256, write_atomic
 from data_io.geometry import Rle, crop_of_rle, rle_of_mask
 from data_io.images import read
@@ -197,20 +197,12 @@ def print_table(rows: Sequence[dict[str, Any]], out: Path) -> None:
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
-    parser.add_argument("--data", type=Path, default=Path(), help="folder of the image sets")
+    parser = study_parser(__doc__, RESULTS, minutes=1.0)
     parser.add_argument("--work", type=Path, default=ROOT / "build/simulate", help="runs' folder")
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--minutes", type=float, default=1.0, help="of one core, a training")
-    parser.add_argument("--jobs", type=int, default=2, help="runs at a time, one core each")
-    parser.add_argument("--show", action="store_true", help="print the newest table, run nothing")
-    parser.add_argument("--one", help=argparse.SUPPRESS)
-    parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args(arguments)
-    options.data, options.work = options.data.resolve(), options.work.resolve()
-    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.work = options.work.resolve()
     return options
 
 

@@ -23,6 +23,31 @@ class Run(Protocol):
     def key(self) -> str: ...
 
 
+def study_parser(
+    doc: str | None,
+    results: Path,
+    seeds: Sequence[int] = (0, 1, 2),
+    minutes: float = 10.0,
+    jobs: int = 2,
+) -> argparse.ArgumentParser:
+    """What every study can be asked for; each adds its own.
+
+    Args:
+        doc: of the study's module; the first line says what it is about.
+        results: where its records are kept.
+        seeds, minutes, jobs: those of the study as it is reported.
+    """
+    parser = argparse.ArgumentParser(description=str(doc).split("\n")[0])
+    parser.add_argument("--data", type=Path, default=Path(), help="folder of the image sets")
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(seeds))
+    parser.add_argument("--minutes", type=float, default=minutes, help="of one core, a training")
+    parser.add_argument("--jobs", type=int, default=jobs, help="runs at a time, one core each")
+    parser.add_argument("--show", action="store_true", help="print the newest table, run nothing")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    parser.add_argument("--out", type=Path, default=results)
+    return parser
+
+
 def conduct(
     module: str,
     options: argparse.Namespace,
@@ -36,7 +61,7 @@ def conduct(
     """The whole study, or the single run that a process of it is asked for by `options.one`.
 
     Args:
-        options: data, out, jobs, show and one.
+        options: those of `study_parser`.
         one: does the run with these fields.
         runs, told, more: see `run_missing`. print_table, each: see `print_newest`.
     """
@@ -63,6 +88,8 @@ def run_missing(
     Each is ``python -m MODULE --data DATA MORE --one FIELDS``, whose last line is its record; a
     failure ends the study. `told` is what is said of a record.
     """
+    data = data.resolve()  # the processes start elsewhere
+    out.parent.mkdir(parents=True, exist_ok=True)
     done = {row["key"] for row in records(out) if row["model"] == tree("model")}
     todo = [run for run in runs if run.key not in done]
     print(f"{len(todo)} trainings to go", file=sys.stderr)

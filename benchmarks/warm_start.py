@@ -29,7 +29,7 @@ import numpy as np
 from benchmarks.common import ROOT, provenance, tree
 from benchmarks.semi_sets import Material, cattle
 from benchmarks.semi_supervised import score, train
-from benchmarks.study import conduct
+from benchmarks.study import conduct, study_parser
 
 RESULTS = ROOT / "benchmarks/results/warm_start.jsonl"
 SETS = {"drone": "cattle_drone_yak", "pasture": "cattle_pasture_holstein"}
@@ -153,22 +153,13 @@ def interval(differences: np.ndarray[Any, Any]) -> tuple[float, float]:
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
-    parser.add_argument("--data", type=Path, default=Path(), help="folder of the image sets")
+    parser = study_parser(__doc__, RESULTS, seeds=range(10, 20), minutes=3.0)
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--labels", nargs="+", type=int, default=[3, 6, 9], help="each round's")
-    parser.add_argument("--seeds", nargs="+", type=int, default=list(range(10, 20)))
-    parser.add_argument("--minutes", type=float, default=3.0, help="of one core, a training")
     parser.add_argument("--method", default="u2pl")
-    parser.add_argument("--jobs", type=int, default=2, help="seeds at a time, one core each")
-    parser.add_argument("--show", action="store_true", help="print the newest table, run nothing")
-    parser.add_argument("--one", help=argparse.SUPPRESS)
-    parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args(arguments)
     if len(options.labels) < 2:
         parser.error("a warm start needs two rounds or more; give --labels two numbers or more")
-    options.data = options.data.resolve()
-    options.out.parent.mkdir(parents=True, exist_ok=True)
     return options
 
 

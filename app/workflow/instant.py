@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,8 +46,9 @@ class _Taught:
     """What an image taught, and from which of its revisions and at which size."""
 
     revision: int
-    side: int
-    lesson: Lesson | None
+    sizes: tuple[float, ...]  # pixels of its animals
+    side: int = 0  # 0 = it has not been looked at yet
+    lesson: Lesson | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +94,6 @@ class InstantLearning:
         self._queue = Queue(store)
         self._encoder: Encoder | None = None
         self._taught: dict[str, _Taught] = {}
-        self._sizes: dict[str, tuple[int, tuple[float, ...]]] = {}  # revision, pixels of animals
         self._categories: tuple[str, ...] = ()
         self._head: Head | None = None
         self._version = ""
@@ -134,7 +134,7 @@ class InstantLearning:
     def _learn(self, states: Mapping[str, ImageState]) -> bool:
         """Follow the newest revisions, a portion a call; True where they changed what is known."""
         teaching = teachers(states)
-        changed = [one.id for one in self._changed(teaching)]
+        changed = [one.id for one in teaching if self._changed(one)]
         later = set(changed[PORTION:])
         teaching = [one for one in teaching if one.id not in later]
         categories = tuple(category.id for category in self.store.categories())
@@ -142,34 +142,38 @@ class InstantLearning:
         if version == self._version:
             return False
         if categories != self._categories:
-            self._taught, self._categories, self._head = {}, categories, None
+            self._categories, self._head = categories, None
+            self._taught = {
+                image: _Taught(one.revision, one.sizes) for image, one in self._taught.items()
+            }
+        # The sizes of all come first: they decide how large an image is looked at.
         revisions = {image: self.store.revision(image) for image in changed[:PORTION]}
         for image, revision in revisions.items():
             if revision is not None:
-                self._sizes[image] = (revision.number, _sizes(self.store.image(image), revision))
+                sizes = _sizes(self.store.image(image), revision)
+                self._taught[image] = _Taught(revision.number, sizes)
         known = {one.id for one in teaching}
         self._taught = {image: one for image, one in self._taught.items() if image in known}
-        self._sizes = {image: one for image, one in self._sizes.items() if image in known}
-        for one in teaching:
-            self._teach(one, revisions.get(one.id))
+        for image in list(self._taught):
+            self._teach(image, revisions.get(image))
         lessons = [one.lesson for one in self._taught.values() if one.lesson is not None]
         self._head = self._fitted(lessons)
         self._version = version
         return True
 
-    def _changed(self, teaching: Sequence[ImageState]) -> list[ImageState]:
-        return [one for one in teaching if self._sizes.get(one.id, (0,))[0] != one.revision]
-
-    def _teach(self, one: ImageState, revision: Revision | None) -> None:
-        """Renew an image's lesson where its revision, or the size to look at it, is another."""
-        record = self.store.image(one.id)
-        side = side_for(max(record.width, record.height), self._small)
+    def _changed(self, one: ImageState) -> bool:
         before = self._taught.get(one.id)
-        if before and (before.revision, before.side) == (one.revision, side):
+        return before is None or before.revision != one.revision
+
+    def _teach(self, image: str, revision: Revision | None) -> None:
+        """Make an image's lesson where it has none for the size to look at it now."""
+        record, before = self.store.image(image), self._taught[image]
+        side = side_for(max(record.width, record.height), self._small)
+        if before.side == side:
             return
-        revision = revision or self.store.revision(one.id)
+        revision = revision or self.store.revision(image)
         made = None if revision is None else self._lesson(record, revision)
-        self._taught[one.id] = _Taught(one.revision, side, made)
+        self._taught[image] = replace(before, side=side, lesson=made)
 
     def _lesson(self, record: ImageRecord, revision: Revision) -> Lesson | None:
         classes = {category: index for index, category in enumerate(self._categories, start=1)}
@@ -243,7 +247,7 @@ class InstantLearning:
     @property
     def _small(self) -> float:
         """Pixels of the project's smaller animals, 0 = not known."""
-        sizes = [size for _, found in self._sizes.values() for size in found]
+        sizes = [size for one in self._taught.values() for size in one.sizes]
         return float(np.percentile(sizes, SMALL)) if sizes else 0.0
 
     def _maps(self, record: ImageRecord) -> FeatureMaps:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from data_io.atomic import file_sha256
@@ -29,6 +26,7 @@ from model.targets import BAND, BODY
 from model.training_job import FAILED
 from model.uncertainty import uncertainty_map
 
+pytestmark = pytest.mark.usefixtures("as_before")  # trainings run inside the test process
 COW = Category("cow-id", "cow", "#e69f00", 1)
 TINY: dict[str, Any] = {
     "steps": 4,
@@ -43,16 +41,6 @@ TINY: dict[str, Any] = {
     "device": "cpu",
     "encoding": "contact_band",
 }
-
-
-@pytest.fixture(autouse=True)
-def signals() -> Iterator[None]:
-    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-    for number, handler in kept.items():
-        signal.signal(number, handler)
 
 
 def record(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,8 @@ from model.config import IGNORE, train_config
 from model.dataset import LabeledBatch, UnlabeledBatch
 from model.training_setup import create_learner, create_optimizer
 from tests.data_io.benchmark_folders import make_cityscapes, make_voc, voc_ids
+
+pytestmark = pytest.mark.usefixtures("as_before")  # trainings run inside the test process
 
 # The paper's settings on a network that trains in a second.
 SMALL = {
@@ -35,17 +35,6 @@ SMALL = {
     "threads": 1,
     "device": "cpu",
 }
-
-
-@pytest.fixture(autouse=True)
-def signals() -> Iterator[None]:
-    """Trainings run inside the test process; give its handlers and threads back afterwards."""
-    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-    for number, handler in kept.items():
-        signal.signal(number, handler)
 
 
 def command(benchmark: str, root: Path, out: Path, *more: str) -> list[str]:

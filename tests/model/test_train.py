@@ -6,8 +6,6 @@ import csv
 import json
 import os
 import shutil
-import signal
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +28,7 @@ from model.methods import StepLosses
 from model.predictor import Predictor
 from model.training_log import KEYS
 
+pytestmark = pytest.mark.usefixtures("as_before")  # trainings run inside the test process
 REPOSITORY = Path(train.__file__).parents[1]
 TINY: dict[str, Any] = {
     "steps": 6,
@@ -44,17 +43,6 @@ TINY: dict[str, Any] = {
     "device": "cpu",
     "checkpoint_seconds": 0.0,
 }
-
-
-@pytest.fixture(autouse=True)
-def signals() -> Iterator[None]:
-    """Jobs run inside the test process; give its handlers and threads back afterwards."""
-    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-    for number, handler in kept.items():
-        signal.signal(number, handler)
 
 
 def write_picture(folder: Path, k: int) -> tuple[NewImage, np.ndarray]:

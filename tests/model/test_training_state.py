@@ -27,6 +27,8 @@ from tests.model.test_train import (
     table,
 )
 
+pytestmark = pytest.mark.usefixtures("as_before")  # trainings run inside the test process
+
 
 @pytest.fixture(scope="module", autouse=True)
 def last_phase() -> Iterator[None]:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from app import jobs
@@ -22,6 +20,7 @@ from data_io.store import Store
 from data_io.types import Instance
 from model import train
 
+pytestmark = pytest.mark.usefixtures("as_before")  # trainings run inside the test process
 WIDTH, HEIGHT, SIDE = 128, 96, 48
 TRAIN: dict[str, Any] = {
     "method": "supervised",
@@ -35,17 +34,6 @@ TRAIN: dict[str, Any] = {
     "device": "cpu",
     "checkpoint_seconds": 1000.0,
 }
-
-
-@pytest.fixture(autouse=True)
-def as_before() -> Iterator[None]:
-    """Trainings run inside the test process; give its handlers and threads back afterwards."""
-    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-    for number, handler in kept.items():
-        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from tests.model import test_train
 from tests.model.maskrcnn.tiny import CHANNELS, JOB, SWIN
 from tests.model.test_train import REPOSITORY, error, make_snapshot, messages, result, rows, table
 
-signals = test_train.signals  # the fixture
+pytestmark = pytest.mark.usefixtures("as_before")  # trainings run inside the test process
 
 
 @pytest.fixture(scope="module")
