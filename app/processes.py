@@ -19,6 +19,7 @@ except ImportError:  # Windows: one process per project is then the user's busin
     fcntl = None  # type: ignore[assignment]
 
 _PROC = Path("/proc")
+_DYING = 5.0  # seconds a killed process has to end
 _AUTOGROUP = _PROC / "self" / "autogroup"
 
 
@@ -80,10 +81,17 @@ def stop_group(pid: int, started: float | None, seconds: float) -> bool:
     """SIGTERM to a group, SIGKILL once `seconds` have passed. True when it went by itself."""
     if is_alive(pid, started):
         signal_group(pid, signal.SIGTERM)
+    if _gone_within(pid, started, seconds):
+        return True
+    signal_group(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+    _gone_within(pid, started, _DYING)  # it needs the processor once more, behind everybody else
+    return False
+
+
+def _gone_within(pid: int, started: float | None, seconds: float) -> bool:
     end = time.monotonic() + seconds
     while is_alive(pid, started):
         if time.monotonic() > end:
-            signal_group(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
             return False
         time.sleep(0.05)
     return True
