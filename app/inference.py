@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -86,7 +85,8 @@ class Inference:
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
     """End it and what it started, in the middle of anything: what they write is whole or absent."""
-    processes.signal_group(process.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+    if process.poll() is None:  # else its number may be somebody else's by now
+        processes.kill_group(process.pid)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -121,7 +121,7 @@ def _serve(store: Store) -> NoReturn:
 def _end_with_input() -> None:
     sys.stdin.buffer.read()
     if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
-        os.killpg(os.getpid(), signal.SIGKILL)  # itself, and an export of the encoder
+        processes.kill_group(os.getpid())  # itself, and an export of the encoder
     os._exit(0)
 
 

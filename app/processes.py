@@ -77,13 +77,18 @@ def signal_group(pid: int, number: int) -> None:
             os.kill(pid, number)
 
 
+def kill_group(pid: int) -> None:
+    """SIGKILL to the process group that `pid` leads."""
+    signal_group(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+
+
 def stop_group(pid: int, started: float | None, seconds: float) -> bool:
     """SIGTERM to a group, SIGKILL once `seconds` have passed. True when it went by itself."""
     if is_alive(pid, started):
         signal_group(pid, signal.SIGTERM)
     if _gone_within(pid, started, seconds):
         return True
-    signal_group(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+    kill_group(pid)
     _gone_within(pid, started, _DYING)  # it needs the processor once more, behind everybody else
     return False
 

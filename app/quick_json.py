@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
-import orjson
 from fastapi import Request
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
 
+from data_io.store import codec
+
 
 class _QuickRequest(Request):
     async def json(self) -> Any:
-        return orjson.loads(await self.body())  # its errors are those of `json`
+        return codec.quick_loads(await self.body())
 
 
 class QuickRoute(APIRoute):
@@ -30,4 +31,4 @@ class QuickRoute(APIRoute):
 
 def quick_json(content: Mapping[str, Any]) -> Response:
     """The response of plain finite values."""
-    return Response(orjson.dumps(content), media_type="application/json")
+    return Response(codec.quick_dumps(content, "the answer"), media_type="application/json")

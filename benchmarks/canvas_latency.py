@@ -354,6 +354,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--no-append", action="store_true", help="print only")
     options = parser.parse_args()
+    # The instant model ends a moment after its server and may still write.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         measured = editing(
             Path(scratch) / "herds", options.images, options.navigations, options.seed

@@ -24,10 +24,12 @@ export class WholePicture {
   close() {}
 }
 
+const queryOf = (clahe) => (clahe ? `?clahe=${clahe}` : "");
+
 /** Where the first paint of a document comes from: a large image's thumbnail, else all of it. */
 export function firstUrl(document, clahe) {
   if (document.tile_url) return api.thumbnailUrl(document.image.id);
-  return document.image_url + (clahe ? `?clahe=${clahe}` : "");
+  return document.image_url + queryOf(clahe);
 }
 
 /**
@@ -38,5 +40,5 @@ export async function openPicture(document, clahe, changed, signal) {
   const first = await api.loadPicture(firstUrl(document, clahe), signal);
   if (!document.tile_url) return new WholePicture(first);
   // The thumbnail is there at once; the tiles are cut from one decode, which takes seconds.
-  return new TiledPicture(document, clahe ? `?clahe=${clahe}` : "", first, changed);
+  return new TiledPicture(document, queryOf(clahe), first, changed);
 }

@@ -32,9 +32,7 @@ from model.prediction import Prediction
 
 FRONT = 64  # places of the queue that get new proposals after every save
 SIDES = (512, 768, 1152, 1728)  # long sides images may be looked at, pixels
-PORTION = (
-    8  # images learned before the head is fitted again, so that many labels teach step by step
-)
+PORTION = 8  # images learned before the head is fitted again
 LEAST = 16.0  # pixels that the smaller animals must have left
 SOURCE = BACKBONE  # of the embeddings
 NEWS = 0.25  # change of the chance of animals that the queue hears of

@@ -93,9 +93,23 @@ def pack(value: Any, what: str) -> bytes:
 
 def unpack(blob: bytes) -> Any:
     """The inverse of `pack`."""
-    text = zlib.decompress(blob)
-    # orjson, several times as fast on rings, would read an integer beyond 64 bits as a float.
+    return quick_loads(zlib.decompress(blob))
+
+
+def quick_loads(text: bytes) -> Any:
+    """Values of JSON text, several times as fast on rings as `json`; its errors are those of that.
+
+    An integer beyond 64 bits, which orjson would read as a float, stays what it is.
+    """
     return json.loads(text) if _LONG_INTEGER.search(text) else orjson.loads(text)
+
+
+def quick_dumps(value: Any, what: str) -> bytes:
+    """JSON of plain finite values, as fast; integers beyond 64 bits are JSON, too."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        return to_json(value, what).encode()
 
 
 def parts_to_blob(parts: Parts, what: str) -> bytes:
@@ -132,10 +146,7 @@ def instances_to_blob(instances: Iterable[Instance], what: str) -> bytes:
         # orjson, ten times as fast on rings, would store NaN as null.
         row |= {key: of_json(to_json(row[key], what)) for key in _FREE if row[key]}
         rows.append(row)
-    try:
-        return zlib.compress(orjson.dumps(rows), _LEVEL)
-    except TypeError:  # integers beyond 64 bits are JSON, too
-        return pack(rows, what)
+    return zlib.compress(quick_dumps(rows, what), _LEVEL)
 
 
 def _instance_row(instance: Instance) -> dict[str, Any]:

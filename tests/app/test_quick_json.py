@@ -29,6 +29,7 @@ def client() -> TestClient:
 
 def test_what_is_sent_comes_back(client: TestClient) -> None:
     sent = {"ring": [0.1 + 0.2, 5e-324, -3, 1e300], "name": "größe", "none": None, "yes": [True]}
+    sent["long"] = 2**70
     answer = client.put("/echo", json=sent)
     assert answer.json() == sent
     assert answer.headers["content-type"] == "application/json"

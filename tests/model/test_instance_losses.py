@@ -29,7 +29,7 @@ def labels() -> AnimalLabels:
     return AnimalLabels(*(torch.from_numpy(part)[None] for part in animal_targets(ids)))
 
 
-def said(truth: AnimalLabels) -> Animals:
+def said(truth: AnimalLabels | AnimalOpinion) -> Animals:
     """A head that is right; its shares are within .001 of 0 and 1 at most."""
     center, contact, core = (
         torch.logit(part.clamp(1e-3, 1 - 1e-3)).clone()
@@ -104,16 +104,11 @@ def test_a_student_that_agrees_with_a_doubtful_teacher_stays_where_it_is() -> No
     truth = labels()
     known = everywhere(truth)
     doubt = AnimalOpinion(*(torch.full_like(part, 0.2) for part in opinion(truth)))
-    found = Animals(*(part.clone().requires_grad_() for part in doubt_as_logits(doubt)))
+    found = Animals(*(part.clone().requires_grad_() for part in said(doubt)))
     unlabeled_loss(found, doubt, (truth.size > 0).float(), known, 30.0, UNMIXED).backward()
     for part in (found.center, found.contact, found.core):
         assert part.grad is not None
         assert float(part.grad.abs().max()) < 1e-7
-
-
-def doubt_as_logits(doubt: AnimalOpinion) -> Animals:
-    center, contact, core = (torch.logit(m) for m in (doubt.center, doubt.contact, doubt.core))
-    return Animals(center, doubt.offset, contact, core)
 
 
 def test_votes_that_land_on_no_hill_do_not_teach() -> None:
