@@ -8,7 +8,7 @@ from pathlib import PurePath
 from typing import Any, Literal
 
 from app.workflow import measure
-from app.workflow.requests import holds, holds_answer, made_from, received, same_instances
+from app.workflow.requests import holds, holds_answer, is_as_seen, made_from, received
 from app.workflow.views import View, view
 from data_io.errors import ConflictError, DataError
 from data_io.geometry import (
@@ -103,7 +103,7 @@ def save(
         return {"revision": made.number}
     check_base(seen, base)
     instances, rejected = received(store, seen, body)
-    if rejected == seen.rejected and same_instances(instances, seen.instances):
+    if is_as_seen(seen, instances, rejected):
         return {"revision": seen.number}
     verified = seen.revision.verified if seen.revision else ()
     try:
@@ -191,8 +191,7 @@ def accept_image(
         if body.get("version") != seen.version:
             raise StaleError
         label = (*instances, *seen.pending(instances, rejected))
-        told = rejected == seen.rejected and same_instances(label, seen.instances)
-        if told and seen.status == "verified":
+        if seen.status == "verified" and is_as_seen(seen, label, rejected):
             return document(store, image_id)
         verified = full_image(seen.record.height, seen.record.width)
         area = seen.raster(verified)

@@ -48,8 +48,12 @@ def made_from(store: Store, seen: View, base: int, author: str) -> View | None:
 
 def holds(store: Store, seen: View, body: Mapping[str, Any]) -> bool:
     """True when the revision seen is what a save with this body would store."""
-    instances, rejected = received(store, seen, body)
-    return rejected == seen.rejected and same_instances(instances, seen.instances)
+    return is_as_seen(seen, *received(store, seen, body))
+
+
+def is_as_seen(seen: View, instances: Sequence[Instance], rejected: Sequence[str]) -> bool:
+    """True when storing these would add nothing to the revision seen."""
+    return tuple(rejected) == seen.rejected and same_instances(instances, seen.instances)
 
 
 def holds_answer(store: Store, made: View, base: int, body: Mapping[str, Any]) -> bool:
