@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import Table, insert
 
 from app.context import Context
 from app.pages import data_view, label_view
@@ -36,6 +36,18 @@ from data_io.types import ModelVersion
 SIZE = (48, 64)
 NOW = "2025-01-01T00:00:00+00:00"
 TOP = 500  # what the Label page asks for
+NOTHING = codec.instances_to_blob((), "benchmark")
+WHOLE = codec.parts_to_blob(full_image(*SIZE), "benchmark")
+SQUARE = codec.parts_to_blob(full_image(8, 8), "benchmark")
+TABLES = (
+    schema.images,
+    schema.revisions,
+    schema.proposals,
+    schema.regions,
+    schema.contents,
+    schema.embeddings,
+)
+Row = dict[str, Any]
 CATEGORIES = ("cow", "calf", "bull")  # each in a fourth of the images that the last one is in
 
 
@@ -65,75 +77,75 @@ def fill(store: Store, count: int, labeled: int, kind: Kind, seed: int) -> None:
         version = ModelVersion("v1", None, "", "", {}, (), "", {}, "promoted", codec.now())
         store.add_version(version)
     held = [store.add_category(name).id for name in CATEGORIES[: kind.categories]]
-    groups, proposed = kind.groups, kind.proposed
     draw = random.Random(seed)
     ids = [f"{draw.getrandbits(64):016x}" for _ in range(count)]
     done = set(draw.sample(range(count), labeled))
-    nothing = codec.instances_to_blob((), "benchmark")
-    whole = codec.parts_to_blob(full_image(*SIZE), "benchmark")
-    square, box = codec.parts_to_blob(full_image(8, 8), "benchmark"), "[0, 0, 8, 8]"
-    images: list[dict[str, Any]] = []
-    revisions: list[dict[str, Any]] = []
-    proposals: list[dict[str, Any]] = []
-    regions: list[dict[str, Any]] = []
-    contents: list[dict[str, Any]] = []
-    embeddings: list[dict[str, Any]] = []
+    rows: dict[Table, list[Row]] = {table: [] for table in TABLES}
     for k, one in enumerate(ids):
-        group = f"barn-{k % groups:02}"
-        images.append(
-            {
-                "id": one,
-                "coco_id": k + 1,
-                "path": f"images/{group}/{k:06}.jpg",
-                "sha256": f"{k:064x}",
-                "width": SIZE[1],
-                "height": SIZE[0],
-                "group": group,
-                "excluded": False,
-            }
-        )
+        rows[schema.images].append(_image(k, one, kind.groups))
         if k in done:
-            revisions.append(
-                {
-                    "image": one,
-                    "number": 1,
-                    "author": "benchmark",
-                    "time": NOW,
-                    "instance_count": 3,
-                    "verified_state": "whole",
-                    "rejected": "[]",
-                    "instances": nothing,
-                    "verified": whole,
-                }
-            )
-        if draw.random() < proposed:
-            same = {"image": one, "version": "v1"}
-            score = draw.random()
-            proposals.append(
-                {**same, "score": score, "uncertainty": "", "time": NOW, "instances": nothing}
-            )
-            contents += [
-                {"image": one, "source": "proposal", "category": category}
-                for n, category in enumerate(held)
-                if draw.random() < 0.25**n
-            ]
-            if k not in done and draw.random() < 0.5:
-                told = {"kind": "border", "state": "open", "reason": "unsure", "box": box}
-                regions.append({**same, **told, "id": f"r{k}", "score": score, "parts": square})
+            rows[schema.revisions].append(_revision(one))
+        if draw.random() < kind.proposed:
+            _propose(rows, k, one, held, draw, k not in done)
         if kind.clusters:
             look = {"cluster": k // 50 % kind.clusters, "foreground": draw.random()}
-            embeddings.append({"image": one, "source": "", "vector": b"\0" * 128, **look})
+            vector = {"image": one, "source": "", "vector": b"\0" * 128}
+            rows[schema.embeddings].append({**vector, **look})
     with store._write() as connection:
-        for table, rows in (
-            (schema.images, images),
-            (schema.revisions, revisions),
-            (schema.proposals, proposals),
-            (schema.regions, regions),
-            (schema.contents, contents),
-            (schema.embeddings, embeddings),
-        ):
-            if rows:
-                connection.execute(insert(table), rows)
+        for table, filled in rows.items():
+            if filled:
+                connection.execute(insert(table), filled)
+
+
+def _image(k: int, image: str, groups: int) -> Row:
+    group = f"barn-{k % groups:02}"
+    return {
+        "id": image,
+        "coco_id": k + 1,
+        "path": f"images/{group}/{k:06}.jpg",
+        "sha256": f"{k:064x}",
+        "width": SIZE[1],
+        "height": SIZE[0],
+        "group": group,
+        "excluded": False,
+    }
+
+
+def _revision(image: str) -> Row:
+    return {
+        "image": image,
+        "number": 1,
+        "author": "benchmark",
+        "time": NOW,
+        "instance_count": 3,
+        "verified_state": "whole",
+        "rejected": "[]",
+        "instances": NOTHING,
+        "verified": WHOLE,
+    }
+
+
+def _propose(
+    rows: dict[Table, list[Row]],
+    k: int,
+    image: str,
+    held: list[str],
+    draw: random.Random,
+    waits: bool,
+) -> None:
+    """A proposal with what it holds; every other image that `waits` has an open region."""
+    same, score = {"image": image, "version": "v1"}, draw.random()
+    made = {"score": score, "uncertainty": "", "time": NOW, "instances": NOTHING}
+    rows[schema.proposals].append({**same, **made})
+    rows[schema.contents] += [
+        {"image": image, "source": "proposal", "category": category}
+        for n, category in enumerate(held)
+        if draw.random() < 0.25**n
+    ]
+    if waits and draw.random() < 0.5:
+        told = {"kind": "border", "state": "open", "reason": "unsure", "box": "[0, 0, 8, 8]"}
+        region = {"id": f"r{k}", "score": score, "parts": SQUARE}
+        rows[schema.regions].append({**same, **told, **region})
 
 
 def cpu(action: Callable[[], object]) -> float:

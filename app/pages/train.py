@@ -21,6 +21,7 @@ from data_io.types import Job
 from model.config import PRESETS
 
 POLL_SECONDS = 2.0
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 TAIL = 20
 HISTORY = 30
 METHODS = (
@@ -165,11 +166,18 @@ def wire(
     page: TrainPage, demo: gr.Blocks, tab: gr.Tab, tabs: gr.Tabs, label_page: LabelPage
 ) -> None:
     """Connect the page; it polls only while a job is active or has just ended."""
-    store = page.context.store
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-
     compared = gr.State(())
+    _wire_start(page, compared)
+    _wire_automatic(page, compared)
+    _wire_tables(page, compared)
+    _wire_validation(page, tabs, label_page)
+    poll = told(page.refresh)
+    page.timer.tick(poll, compared, page.outputs, trigger_mode="once", **QUIET)
+    for load in (tab.select, demo.load):
+        load(poll, compared, page.outputs, **QUIET)
 
+
+def _wire_start(page: TrainPage, compared: gr.State) -> None:
     @told
     def begin(
         shown: Sequence[str], method: str, minutes: float, seed: float, preset: str, device: str
@@ -181,9 +189,28 @@ def wire(
             seed=int(seed or 0),
             device=device,
         )
-        training.start_training(store, options)
+        training.start_training(page.context.store, options)
         inform("The training job has started; it goes on when you close the page.")
         return page.refresh(shown)
+
+    names = ("method", "minutes", "seed", "preset", "device")
+    form = [compared, *(page.form[name] for name in names)]
+    page.start.click(begin, form, page.outputs, **QUIET)
+
+
+def _wire_automatic(page: TrainPage, compared: gr.State) -> None:
+    @told
+    def store_automatic(shown: Sequence[str], *values: Any) -> Any:
+        automatic.change(page.context.store.project, *values)
+        inform("The settings are stored.")
+        return page.refresh(shown)
+
+    form = [compared, *page.automatic.inputs]
+    page.automatic.store.click(store_automatic, form, page.outputs, **QUIET)
+
+
+def _wire_tables(page: TrainPage, compared: gr.State) -> None:
+    store = page.context.store
 
     @told
     def act(shown: Sequence[str], event: gr.EventData) -> Any:
@@ -200,26 +227,14 @@ def wire(
             shown = compare_view.toggled(shown, key)
         return (*page.refresh(shown), tuple(shown))
 
-    @told
-    def store_automatic(shown: Sequence[str], *values: Any) -> Any:
-        automatic.change(store.project, *values)
-        inform("The settings are stored.")
-        return page.refresh(shown)
+    for table in (page.progress, page.versions, page.history):
+        table.act(act, compared, [*page.outputs, compared], **QUIET)
 
+
+def _wire_validation(page: TrainPage, tabs: gr.Tabs, label_page: LabelPage) -> None:
     @told
     def open_image(event: gr.EventData) -> Any:
-        record = store.image(clicked(event)[1])
+        record = page.context.store.image(clicked(event)[1])
         return gr.Tabs(selected="label"), *label_page.show(record.id)
 
-    poll = told(page.refresh)
-    names = ("method", "minutes", "seed", "preset", "device")
-    form = [compared, *(page.form[name] for name in names)]
-    page.start.click(begin, form, page.outputs, **quiet)
-    alone = page.automatic
-    alone.store.click(store_automatic, [compared, *alone.inputs], page.outputs, **quiet)
-    for table in (page.progress, page.versions, page.history):
-        table.act(act, compared, [*page.outputs, compared], **quiet)
-    page.validation.act(open_image, None, [tabs, *label_page.outputs], **quiet)
-    page.timer.tick(poll, compared, page.outputs, trigger_mode="once", **quiet)
-    tab.select(poll, compared, page.outputs, **quiet)
-    demo.load(poll, compared, page.outputs, **quiet)
+    page.validation.act(open_image, None, [tabs, *label_page.outputs], **QUIET)

@@ -12,6 +12,8 @@ import io
 import math
 import socket
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,7 @@ def oval(cx: float, cy: float, a: float, b: float, tilt: float, count: int = 18)
 
 HERD = [(130, 120, 70, 32, 0.3), (330, 110, 64, 30, -0.5), (500, 250, 70, 34, 0.9)]
 HERD += [(240, 280, 72, 33, -0.2), (90, 320, 52, 26, 1.2)]
+Write = Callable[[dict[str, Any]], dict[str, Any]]  # a request's body -> the reply
 SQUARE = [260.0, 160.0, 400.0, 160.0, 400.0, 230.0, 260.0, 230.0]
 
 
@@ -235,46 +238,77 @@ class Herd:
         return stored
 
 
+async def write(herd: Herd, request: Request, image: str, route: str, do: Write) -> Response:
+    """Answer a request that changes an image's document, once the gate is open."""
+    turn = herd.turn
+    body = await request.json()
+    await asyncio.to_thread(herd.gate.wait, 60)
+    if herd.turn != turn:
+        return JSONResponse({"error": "The page that asked is closed."}, 503)
+    trouble = refused(herd, request)
+    if trouble is not None:
+        return trouble
+    match = request.headers.get("if-match", "")
+    revision, sent = herd.documents[image]["revision"], (request.method, route, match, body)
+    if herd.writes and sent == herd.writes[-1]:
+        return JSONResponse(herd.reply)  # the browser never got it
+    if match.strip('"') != str(revision):
+        return JSONResponse({"error": "saved elsewhere", "revision": revision}, 409)
+    kept = copy.deepcopy(sent)
+    try:
+        herd.reply = do(body)
+    except StaleError:
+        return JSONResponse({"error": "new proposals arrived", "stale": True}, 409)
+    herd.writes.append(kept)
+    if herd.losing:
+        herd.losing = False
+        return JSONResponse({"error": "The proxy gave up."}, 502)
+    return JSONResponse(herd.reply)
+
+
+def refused(herd: Herd, request: Request) -> Response | None:
+    """What the server says to a write that it does not even look at."""
+    if herd.expired:
+        return JSONResponse({"error": "no session"}, 401)
+    if herd.offline:
+        return JSONResponse({"error": "The disk is full."}, 503)
+    if herd.refusal:
+        return JSONResponse({"error": herd.refusal}, 400)
+    if request.headers.get("x-herdmark") != "1":
+        return JSONResponse({"error": "header missing"}, 403)
+    return None
+
+
 def build(herd: Herd, start: str) -> FastAPI:
     """The app: page, static files, routes."""
     app = FastAPI()
-    pixels, glow = picture(), heat()
-
-    async def write(request: Request, image: str, route: str, do: Any) -> Response:
-        turn = herd.turn
-        body = await request.json()
-        await asyncio.to_thread(herd.gate.wait, 60)
-        if herd.turn != turn:
-            return JSONResponse({"error": "The page that asked is closed."}, 503)
-        if herd.expired:
-            return JSONResponse({"error": "no session"}, 401)
-        if herd.offline:
-            return JSONResponse({"error": "The disk is full."}, 503)
-        if herd.refusal:
-            return JSONResponse({"error": herd.refusal}, 400)
-        match = request.headers.get("if-match", "")
-        if request.headers.get("x-herdmark") != "1":
-            return JSONResponse({"error": "header missing"}, 403)
-        revision, sent = herd.documents[image]["revision"], (request.method, route, match, body)
-        if herd.writes and sent == herd.writes[-1]:
-            return JSONResponse(herd.reply)  # the browser never got it
-        if match.strip('"') != str(revision):
-            return JSONResponse({"error": "saved elsewhere", "revision": revision}, 409)
-        kept = copy.deepcopy(sent)
-        try:
-            herd.reply = do(body)
-        except StaleError:
-            return JSONResponse({"error": "new proposals arrived", "stale": True}, 409)
-        herd.writes.append(kept)
-        if herd.losing:
-            herd.losing = False
-            return JSONResponse({"error": "The proxy gave up."}, 502)
-        return JSONResponse(herd.reply)
 
     @app.get("/")
     @app.get("/below/a/path/")
     def index(value: str | None = None) -> HTMLResponse:
         return HTMLResponse(PAGE % (value or start))
+
+    add_pictures(app)
+    add_documents(app, herd)
+    app.mount("/herdmark-static", StaticFiles(directory=STATIC))
+    return app
+
+
+def add_pictures(app: FastAPI) -> None:
+    """The routes of the picture and the heat-map, which all images share."""
+    pixels, glow = picture(), heat()
+
+    @app.get("/api/images/{image}/pixels")
+    def image_bytes(image: str) -> Response:
+        return Response(pixels, media_type="image/jpeg")
+
+    @app.get("/api/images/{image}/heat")
+    def heat_bytes(image: str) -> Response:
+        return Response(glow, media_type="image/png")
+
+
+def add_documents(app: FastAPI, herd: Herd) -> None:
+    """The routes that read and change documents."""
 
     @app.get("/api/images/{image}/document")
     def read(image: str) -> Response:
@@ -286,34 +320,25 @@ def build(herd: Herd, start: str) -> FastAPI:
 
     @app.put("/api/images/{image}/document")
     async def put(image: str, request: Request) -> Response:
-        return await write(
-            request, image, image, lambda body: {"revision": herd.save(image, body)["revision"]}
-        )
+        def save(body: dict[str, Any]) -> dict[str, Any]:
+            return {"revision": herd.save(image, body)["revision"]}
+
+        return await write(herd, request, image, image, save)
 
     @app.post("/api/images/{image}/regions/{rid}")
     async def answer(image: str, rid: str, request: Request) -> Response:
-        return await write(request, image, f"{image}/{rid}", lambda b: herd.answer(image, rid, b))
+        do = partial(herd.answer, image, rid)
+        return await write(herd, request, image, f"{image}/{rid}", do)
 
     @app.post("/api/images/{image}/accept")
     async def accept(image: str, request: Request) -> Response:
-        return await write(request, image, f"{image}/accept", lambda b: herd.accept(image, b))
-
-    @app.get("/api/images/{image}/pixels")
-    def image_bytes(image: str) -> Response:
-        return Response(pixels, media_type="image/jpeg")
-
-    @app.get("/api/images/{image}/heat")
-    def heat_bytes(image: str) -> Response:
-        return Response(glow, media_type="image/png")
+        return await write(herd, request, image, f"{image}/accept", partial(herd.accept, image))
 
     @app.get("/api/next")
     def following(after: str, dir: int) -> dict[str, str | None]:
         names = list(herd.documents)
         at = names.index(after) + dir if after in names else 0
         return {"image": names[at] if 0 <= at < len(names) else None}
-
-    app.mount("/herdmark-static", StaticFiles(directory=STATIC))
-    return app
 
 
 class Server(uvicorn.Server):
