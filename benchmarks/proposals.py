@@ -1,11 +1,11 @@
 """Time whole proposals: ``python -m benchmarks.proposals [--version DIR] [--images N]``.
 
-A proposal is scaling, the network twice (flip averaging), instances with simplified outlines, the
-uncertainty map and its regions. Without a version the weights of a network with an instance head
-are random, which costs the same time, and the later stages read the scene's own animals, softened,
-in place of its answer. "crowd" is the way from such answers to instances with outlines alone, for
-30 animals on 512 x 512 pixels. Prints one JSON object: median and 95th percentile of every stage in
-milliseconds.
+A proposal is scaling, the network with a glance at the mirror image, instances with simplified
+outlines, the uncertainty map and its regions. Without a version the weights of a network with an
+instance head are random, which costs the same time, and the later stages read the scene's own
+animals, softened, in place of its answer. "crowd" is the way from such answers to instances with
+outlines alone, for 30 animals on 512 x 512 pixels. Prints one JSON object: median and 95th
+percentile of every stage in milliseconds.
 """
 
 from __future__ import annotations

@@ -58,8 +58,8 @@ class Judging:
     @property
     def comparison(self) -> float:
         """What comparing two phases and calibrating costs, in measurements of one phase."""
-        # By two networks, and in two mirror images.
-        looks = 2 * (len(self.compared) + len(self.calibrating))
+        # By two networks each; by the predictor, which glances at the mirror image, too.
+        looks = 2 * len(self.compared) + 1.25 * len(self.calibrating)
         return looks / max(len(self.judged), 1)
 
     def measure(

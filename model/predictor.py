@@ -1,8 +1,9 @@
 """One image -> what a model version proposes for it.
 
-Route: scale to the version's long side -> normalize -> pad to a multiple of 32 -> network, once
-more mirrored -> mean probability -> stride 4 of the image -> calibrated -> instances, uncertainty.
-Where a project's animals would become too small, a larger image is looked at in tiles as well.
+Route: scale to the version's long side -> normalize -> pad to a multiple of 32 -> network ->
+stride 4 of the image -> calibrated -> instances, uncertainty. A glance at the mirror image, half as
+large, tells where the network contradicts itself. Where a project's animals would become too small,
+a larger image is looked at in tiles as well.
 Regions and score are left to `model.regions` and `model.uncertainty`, since they depend on what a
 person has verified already.
 
@@ -41,7 +42,6 @@ Floats = NDArray[np.float32]
 Run = Callable[[Floats], Sequence[Floats]]
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-MIRRORED = np.array([1, -1, 1, 1, 1], np.float32).reshape(5, 1, 1)  # x points the other way
 NEEDED = {
     "categories",
     "max_side",
@@ -54,11 +54,11 @@ REMEDY = "choose another version or train again"
 
 
 class Seen(NamedTuple):
-    """What a network says of an image and its mirror image, on stride 4 of the image."""
+    """What a network says of an image, on stride 4 of the image."""
 
-    probability: Floats  # (C, h, w) mean softmax of both, calibrated
+    probability: Floats  # (C, h, w) softmax, calibrated
     maps: InstanceMaps | None  # of the instance head, where there is one
-    differs: Floats  # (h, w) in [0, 1]: probability that both looks place otherwise
+    differs: Floats  # (h, w) in [0, 1]: probability that a glance at the mirror image moves
 
 
 class Predictor:
@@ -143,7 +143,7 @@ class Predictor:
         return Prediction(probability, unsure, made.instances, Doubts(whose, differs))
 
     def maps(self, image: NDArray[np.uint8]) -> tuple[Floats, InstanceMaps | None]:
-        """What the network says, averaged over the image and its mirror image.
+        """What the network says of an image.
 
         Args:
             image: (H, W, 3) uint8 RGB.
@@ -156,7 +156,7 @@ class Predictor:
         return probability, maps
 
     def seen(self, image: NDArray[np.uint8]) -> Seen:
-        """As `maps`, and how much the mirror image disagrees."""
+        """As `maps`, and how much a glance at the mirror image disagrees."""
         require_image(image)
         height, width = image.shape[:2]
         usual = self.scaling.usual(width, height)
@@ -194,25 +194,42 @@ class Predictor:
         height, width = image.shape[:2]
         h, w = max(1, round(height * zoom)), max(1, round(width * zoom))
         scaled = cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA) if zoom < 1 else image
-        below, right = -h % MULTIPLE, -w % MULTIPLE
-        padded = cv2.copyMakeBorder(scaled, 0, below, 0, right, cv2.BORDER_REFLECT_101)
-        batch = (padded.transpose(2, 0, 1) * self._scale + self._shift)[None]
-        batch = np.ascontiguousarray(batch, np.float32)
-        mirrored = np.ascontiguousarray(batch[..., ::-1])
-        seen, turned = self._run(batch), self._run(mirrored)
-        one, other = _softmax(seen[0][0]), _softmax(turned[0][0])[..., ::-1]
-        differs = np.abs(one - other).sum(0, keepdims=True) * np.float32(0.5)
-        mean = np.concatenate([(one + other) * np.float32(0.5), differs])
-        if len(seen) > 1:
-            back = turned[1][0][..., ::-1] * MIRRORED
-            animals = (seen[1][0] + back) * np.float32(0.5)
+        said = self._run(self._batch(scaled))
+        probability = _softmax(said[0][0])
+        parts = [probability, self._glance(scaled, probability)]
+        if len(said) > 1:
+            animals = said[1][0].copy()
             animals[1:3] *= np.float32(1 / (zoom * STRIDE))  # pixels at this size -> image's cells
-            mean = np.concatenate([mean, animals])
+            parts.append(animals)
+        layers = np.concatenate(parts)
         rows, columns = -(-height // STRIDE), -(-width // STRIDE)
         if zoom == 1:
-            return np.ascontiguousarray(mean[:, :rows, :columns])
+            return np.ascontiguousarray(layers[:, :rows, :columns])
         step = (w / width, h / height)
-        return np.stack([resample(layer, step, rows, columns) for layer in mean])
+        return np.stack([resample(layer, step, rows, columns) for layer in layers])
+
+    def _glance(self, image: NDArray[np.uint8], probability: Floats) -> Floats:
+        """What the mirror image, half as large, is seen otherwise than (C, h, w): (1, h, w).
+
+        A second look at full size costs as much as the first, and outlines drawn from both were no
+        better (decision 37).
+        """
+        height, width = image.shape[:2]
+        # Whole cells, so that the answer turned back lies on the grid of the image.
+        rows, columns = (max(1, round(side / (2 * STRIDE))) for side in (height, width))
+        half = cv2.resize(image, (columns * STRIDE, rows * STRIDE), interpolation=cv2.INTER_AREA)
+        turned = self._run(self._batch(half[:, ::-1]))
+        back = _softmax(turned[0][0])[:, :rows, :columns][..., ::-1]
+        step = (columns * STRIDE / width, rows * STRIDE / height)
+        other = [resample(np.ascontiguousarray(p), step, *probability.shape[1:]) for p in back]
+        return np.abs(probability - np.stack(other)).sum(0, keepdims=True) * np.float32(0.5)
+
+    def _batch(self, image: NDArray[np.uint8]) -> Floats:
+        """(H, W, 3) bytes -> (1, 3, H', W') normalized, padded to a multiple of 32."""
+        below, right = (-side % MULTIPLE for side in image.shape[:2])
+        padded = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REFLECT_101)
+        batch = padded.transpose(2, 0, 1) * self._scale + self._shift
+        return np.ascontiguousarray(batch[None], np.float32)
 
 
 def require_image(image: NDArray[Any]) -> None:

@@ -155,14 +155,15 @@ export class SaveQueue {
     session.sending ??= this.next(session);
     const { snapshot, answer } = session.sending;
     const { id, revision } = session;
+    const body = session.brief(snapshot.body);
     if (answer) {
-      const reply = await api.postAnswer(id, revision, answer, snapshot.body);
+      const reply = await api.postAnswer(id, revision, answer, body);
       session.answers.shift();
       session.answered(snapshot, reply);
       this.on.answered(session, answer);
       if (this.withdrew(session)) this.on.merged(session);
     } else {
-      const reply = await api.putDocument(id, revision, snapshot.body);
+      const reply = await api.putDocument(id, revision, body);
       // Nothing was new, so nothing was stored, the time neither.
       if (reply.revision === revision) this.clock.giveBack(id, snapshot.body.seconds);
       session.saved(snapshot, reply.revision);

@@ -225,6 +225,13 @@ export class Session {
     };
   }
 
+  /** A snapshot's body with the id alone in place of each instance that the server has so. */
+  brief(body) {
+    const stored = new Set(this.base);
+    const instances = body.instances.map((one) => (stored.has(one) ? one.id : one));
+    return { ...body, instances };
+  }
+
   /** The server stored `snapshot` as revision `revision`. */
   saved(snapshot, revision) {
     this.revision = revision;

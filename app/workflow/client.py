@@ -9,6 +9,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ MAX_VERTICES = 50_000  # an instance
 MAX_VERTICES_IMAGE = 500_000
 MAX_ID = 128
 _UNIQUE = re.compile(r"[0-9a-f]{16,64}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_NOTHING: Mapping[str, Instance] = MappingProxyType({})
 _SCALARS = (str, int, float, bool, type(None))
 
 
@@ -36,8 +38,12 @@ def instances_of_client(
     record: ImageRecord,
     known: Mapping[str, Instance],
     categories: Mapping[str, str],
+    stood: Mapping[str, Instance] = _NOTHING,
 ) -> tuple[Instance, ...]:
     """The instances a browser sent for one image.
+
+    A browser sends the whole image at each save, but of a herd all animals but one are as they
+    were: those it sends as their id alone.
 
     Args:
         sent: the `instances` of the request, any JSON.
@@ -45,13 +51,16 @@ def instances_of_client(
         known: id -> instance of the image's newest revision and proposal: origin, score and
             unknown keys are taken from there, not from the request.
         categories: id a browser may send -> id of the live category it stands for.
+        stood: id -> instance of the revision the edit started from.
 
     Raises:
         DataError: anything that cannot be an instance of this image.
     """
     rows = _list(sent, "instances", MAX_INSTANCES)
     instances = tuple(
-        _instance(row, f"instance {number}", record, known, categories)
+        _unchanged(row, f"instance {number}", stood)
+        if isinstance(row, str)
+        else _instance(row, f"instance {number}", record, known, categories)
         for number, row in enumerate(rows, start=1)
     )
     ids = [instance.id for instance in instances]
@@ -97,6 +106,12 @@ def clip(parts: Parts, height: int, width: int) -> Parts:
         holes = (_clip_ring(hole, height, width) for hole in part.holes)
         inside.append(Part(outer, tuple(hole for hole in holes if hole is not None)))
     return tuple(inside)
+
+
+def _unchanged(row: str, index: str, stood: Mapping[str, Instance]) -> Instance:
+    if row not in stood:
+        raise _bad("is not in the revision the edit started from", "reload the image", index, "id")
+    return stood[row]
 
 
 def _instance(
@@ -154,7 +169,6 @@ def same_shape(a: Instance, b: Instance) -> bool:
 
 
 def _parts(sent: object, index: str, record: ImageRecord, before: Instance | None) -> Parts:
-    # A browser sends the whole image at each save: of a herd all outlines but one are as they were.
     if before is not None and sent == parts_to_json(before.parts):
         return before.parts
     if _numbers(sent) > 2 * MAX_VERTICES:

@@ -99,10 +99,10 @@ def save(
     """
     seen = view(store, image_id)
     made = made_from(store, seen, base, author)
-    if made is not None and holds(store, made, body):
+    if made is not None and holds(store, made, base, body):
         return {"revision": made.number}
     check_base(seen, base)
-    instances, rejected = received(store, seen, body)
+    instances, rejected = received(store, seen, base, body)
     if is_as_seen(seen, instances, rejected):
         return {"revision": seen.number}
     verified = seen.revision.verified if seen.revision else ()
@@ -147,9 +147,9 @@ def answer_region(
         for one in seen.regions
     )
     if not (made and given and holds_answer(store, made, base, body)):
-        instances, rejected = received(store, seen, body)
         region = _region(seen, region_id)
         check_base(seen, base)
+        instances, rejected = received(store, seen, base, body)
         area = seen.raster(region.parts)
         adopted = [
             one
@@ -186,8 +186,8 @@ def accept_image(
     made = made_from(store, seen, base, author)
     given = made is not None and made.status == "verified"
     if not (made and given and holds_answer(store, made, base, body)):
-        instances, rejected = received(store, seen, body)
         check_base(seen, base)
+        instances, rejected = received(store, seen, base, body)
         if body.get("version") != seen.version:
             raise StaleError
         label = (*instances, *seen.pending(instances, rejected))

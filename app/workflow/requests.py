@@ -8,27 +8,34 @@ somebody else deleted from one that never arrived.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from app.workflow.client import instances_of_client, rejected_of_client, same_shape
 from app.workflow.views import View
+from data_io.errors import DataError
 from data_io.store import Store
 from data_io.types import Instance
 
 
 def received(
-    store: Store, seen: View, body: Mapping[str, Any]
+    store: Store, seen: View, base: int, body: Mapping[str, Any]
 ) -> tuple[tuple[Instance, ...], tuple[str, ...]]:
-    """Instances and deletions after this request; what the body leaves out stays as it was."""
+    """Instances and deletions after this request; what the body leaves out stays as it was.
+
+    An instance may be sent as its id alone: it is as in revision `base`.
+    """
     rejected = tuple(dict.fromkeys((*seen.rejected, *rejected_of_client(body.get("rejected")))))
     if body.get("instances") is None:
         return seen.instances, rejected
     # A tab opened, or an edit undone, from before a merge still names the merged category.
     categories = {category.id: category.id for category in store.categories()}
     categories |= store.merged_categories()
-    instances = instances_of_client(body["instances"], seen.record, seen.known, categories)
-    return instances, rejected
+    stood = seen.revision if seen.number == base else store.revision(seen.record.id, base)
+    kept = {one.id: one for one in stood.instances} if stood else {}
+    sent = body["instances"]
+    return instances_of_client(sent, seen.record, seen.known, categories, kept), rejected
 
 
 def made_from(store: Store, seen: View, base: int, author: str) -> View | None:
@@ -46,9 +53,11 @@ def made_from(store: Store, seen: View, base: int, author: str) -> View | None:
     return replace(seen, revision=made)
 
 
-def holds(store: Store, seen: View, body: Mapping[str, Any]) -> bool:
-    """True when the revision seen is what a save with this body would store."""
-    return is_as_seen(seen, *received(store, seen, body))
+def holds(store: Store, seen: View, base: int, body: Mapping[str, Any]) -> bool:
+    """True when the revision seen is what a save from `base` with this body would store."""
+    with suppress(DataError):  # what fits no revision was never stored
+        return is_as_seen(seen, *received(store, seen, base, body))
+    return False
 
 
 def is_as_seen(seen: View, instances: Sequence[Instance], rejected: Sequence[str]) -> bool:
@@ -58,7 +67,10 @@ def is_as_seen(seen: View, instances: Sequence[Instance], rejected: Sequence[str
 
 def holds_answer(store: Store, made: View, base: int, body: Mapping[str, Any]) -> bool:
     """True when revision `made` is what was sent from `base`, then adopted proposals."""
-    instances, rejected = received(store, made, body)
+    try:
+        instances, rejected = received(store, made, base, body)
+    except DataError:  # see `holds`
+        return False
     kept, adopted = made.instances[: len(instances)], made.instances[len(instances) :]
     if rejected != made.rejected or not same_instances(instances, kept):
         return False

@@ -41,10 +41,10 @@ def answer_region(
     region = _region(seen, region_id)
     made = made_from(store, seen, base, author)
     area = seen.raster(region.parts)
-    if made is not None and _apart(made.verified, area) and holds(store, made, body):
+    if made is not None and _apart(made.verified, area) and holds(store, made, base, body):
         return documents.document(store, image_id)
     check_base(seen, base)
-    instances, rejected = received(store, seen, body)
+    instances, rejected = received(store, seen, base, body)
     verified = parts_of_rle(rle_difference(seen.verified, area))
     answer: tuple[str, RegionState] | None = None
     if region.version == seen.version:
@@ -71,12 +71,12 @@ def reopen_image(
     """
     seen = view(store, image_id)
     made = made_from(store, seen, base, author)
-    given = made is not None and made.status != "verified" and holds(store, made, body)
+    given = made is not None and made.status != "verified" and holds(store, made, base, body)
     if given or seen.status != "verified":
         documents.save(store, image_id, base, body, author)
         return documents.document(store, image_id)
     check_base(seen, base)
-    instances, rejected = received(store, seen, body)
+    instances, rejected = received(store, seen, base, body)
     verified = _verified_before(store, seen)
     reading = measure.taken_back(body.get("seconds"), None)
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import uuid
 import zlib
 from collections.abc import Iterable, Mapping
@@ -18,7 +17,8 @@ from data_io.geometry import parts_to_json
 from data_io.types import Instance, Part, Parts, Ring
 
 _FREE = ("score", "attributes", "extras")  # of an instance: values that are not ours
-_LONG_INTEGER = re.compile(rb"[\[:,-]\d{19}")
+_ZEROS = bytes(ord("0") if chr(code).isdigit() else code for code in range(128)) + bytes(128)
+_LONG_INTEGER = b"0" * 19  # digits in a row; whatever has fewer fits into 64 bits
 _LEVEL = 2  # of zlib: outlines shrink to less than half, four times as fast as by default
 
 
@@ -101,7 +101,9 @@ def quick_loads(text: bytes) -> Any:
 
     An integer beyond 64 bits, which orjson would read as a float, stays what it is.
     """
-    return json.loads(text) if _LONG_INTEGER.search(text) else orjson.loads(text)
+    # Four times as fast as a regular expression; now and then a text or fraction is slow for it.
+    long = _LONG_INTEGER in text.translate(_ZEROS)
+    return json.loads(text) if long else orjson.loads(text)
 
 
 def quick_dumps(value: Any, what: str) -> bytes:

@@ -76,7 +76,9 @@ def write(client: TestClient, image: str, change: Change) -> tuple[int, Change]:
     """Do a change until it is accepted; the revision that it became."""
     while True:
         seen = client.get(f"/api/images/{image}/document").json()
-        body = {"instances": change(seen["instances"]), "rejected": []}
+        held = seen["instances"]
+        sent = [row["id"] if row in held else row for row in change(held)]
+        body = {"instances": sent, "rejected": []}
         headers = {"If-Match": f'"{seen["revision"]}"', "X-Herdmark": "1"}
         reply = client.put(f"/api/images/{image}/document", json=body, headers=headers)
         if reply.status_code == 200:

@@ -189,13 +189,15 @@ class Herd:
     def save(self, image: str, body: dict[str, Any]) -> dict[str, Any]:
         """Store a new revision as the contract says; the proposals that stay are not sent."""
         stored = self.documents[image]
-        sent = {item["id"] for item in body["instances"]}
+        held = {item["id"]: item for item in stored["instances"] if not item["proposed"]}
+        given = [held[one] if isinstance(one, str) else one for one in body["instances"]]
+        sent = {item["id"] for item in given}
         stays = [
             item
             for item in stored["instances"]
             if item["proposed"] and item["id"] not in sent and item["id"] not in body["rejected"]
         ]
-        stored["instances"] = [*body["instances"], *stays]
+        stored["instances"] = [*given, *stays]
         stored["revision"] += 1
         if stored["status"] == "unlabeled":
             stored["status"] = "draft"

