@@ -291,7 +291,8 @@ def test_a_rejected_proposal_is_sent_and_undo_keeps_it(canvas: Any, herd: Any) -
     assert herd.writes[0][3]["rejected"] == ["i1"]
     canvas.press("Control+z")
     canvas.revision(3)
-    assert "i1" in {item["id"] for item in herd.writes[1][3]["instances"]}
+    sent = herd.writes[1][3]["instances"]
+    assert "i1" in [one["id"] for one in sent if not isinstance(one, str)]  # no revision has it
 
 
 def test_a_press_just_outside_the_selected_outline_keeps_it(canvas: Any, herd: Any) -> None:
