@@ -1,11 +1,12 @@
 """Clicks and saves while a training runs, and how long it takes to cancel one.
 
 Serves a project of synthetic scenes with the server people run and talks to it over REST as the
-canvas does: a save is a PUT of the whole document (one vertex moved), a click opens the next image
-(its document and its pixels) or accepts a region. The same is measured idle and during a training
-with the project's default settings, in rounds that take turns, so that both meet the same machine;
-the first calls of each round are warm-up. Then trainings are cancelled as the Train page does it:
-measured is how long the page's button takes and how long until a new training may start.
+canvas does: a save is a PUT of an animal with one vertex moved and of the others' ids, a click
+opens the next image (its document and its pixels) or accepts a region. The same is measured idle
+and during a training with the project's default settings, in rounds that take turns, so that both
+meet the same machine; the first calls of each round are warm-up. Then trainings are cancelled as
+the Train page does it: measured is how long the page's button takes and how long until a new
+training may start.
 
     python -m benchmarks.while_training --out benchmarks/results/while_training.jsonl
 
