@@ -147,10 +147,14 @@ def judge(data: Path, run: Run, versions: Path | None) -> dict[str, Any]:
         "ece": [error_of(everywhere, t) for t in (1.0, fitted.temperature)],
         "ece_band": [error_of(band, t) for t in (1.0, fitted.temperature)],
         "signals": {
-            name: {figure: _mean([f.signals[name][figure] for f in found]) for figure in FIGURES}
+            name: {
+                figure: mean_known([f.signals[name][figure] for f in found]) for figure in FIGURES
+            }
             for name in SIGNALS
         },
-        "regions": {name: _mean([f.regions[name] for f in found]) for name in found[0].regions},
+        "regions": {
+            name: mean_known([f.regions[name] for f in found]) for name in found[0].regions
+        },
     }
 
 
@@ -304,7 +308,8 @@ def _finely(values: Floats) -> NDArray[np.uint16]:
     return np.round(scaled * 65535).astype(np.uint16)
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
+def mean_known(values: Sequence[float | None]) -> float | None:
+    """The mean of what is known; None where nothing is."""
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else None
 
@@ -322,7 +327,9 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
     for (name, method, labels), mine in sorted(groups.items()):
         seeds = " ".join(str(row["seed"]) for row in mine)
         for signal in SIGNALS:
-            means = [_mean([row["signals"][signal][figure] for row in mine]) for figure in FIGURES]
+            means = [
+                mean_known([row["signals"][signal][figure] for row in mine]) for figure in FIGURES
+            ]
             cells = [name, method, str(labels), seeds, signal, *map(_cell, means)]
             print("| " + " | ".join(cells) + " |")
     print()
@@ -333,7 +340,7 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
     for (name, method, _), mine in sorted(groups.items()):
         seeds = " ".join(str(row["seed"]) for row in mine)
         figured = [_summary(row) for row in mine]
-        means = [_mean(column) for column in zip(*figured, strict=True)]
+        means = [mean_known(column) for column in zip(*figured, strict=True)]
         print("| " + " | ".join([name, method, seeds, *map(_cell, means)]) + " |")
 
 

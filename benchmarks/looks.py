@@ -13,7 +13,6 @@ many of those the 5 % most uncertain area holds. Prints a line a version and way
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,8 +23,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.common import ROOT, append, provenance, tree
-from benchmarks.error_finding import judged
+from benchmarks.common import ROOT, append, provenance, records, tree
+from benchmarks.error_finding import judged, mean_known
 from benchmarks.instances import UNSEEN, herd, herds, score
 from benchmarks.semi_sets import Material, cattle
 from data_io.scenes import CAMERAS
@@ -93,11 +92,10 @@ def judge(version: Path, way: Way, material: Material) -> dict[str, Any]:
     animals = score(predictor, material)["pieces"]
     found = [judged(predictor, record) for record in material.test]
     recalls = {
-        name: [one.signals["map"][name] for one in found] for name in ("recall", "recall_gross")
+        name: mean_known([one.signals["map"][name] for one in found])
+        for name in ("recall", "recall_gross")
     }
-    known = {name: [v for v in values if v is not None] for name, values in recalls.items()}
-    means = {name: float(np.mean(values)) for name, values in known.items()}
-    return {**animals, "wrong": float(np.mean([one.wrong for one in found])), **means}
+    return {**animals, "wrong": float(np.mean([one.wrong for one in found])), **recalls}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -114,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for version in sorted(options.versions.iterdir()):
             if version.name in options.names or not options.names:
                 measure(options.data, version, options.out)
-    print_table([json.loads(line) for line in options.out.read_text().splitlines()])
+    print_table(records(options.out))
     return 0
 
 

@@ -15,14 +15,13 @@ from app.pages.action_html import ActionHTML, clicked
 from app.pages.data_forms import Categories, Exports, Imports, Moved
 from app.pages.data_view import ANY, Filter
 from app.pages.label import LabelPage
-from app.pages.told import inform, told, warn
+from app.pages.told import QUIET, inform, told, warn
 from app.pages.words import STATUS_WORDS, name_of, plural
 from app.workflow import images, proposals
 from app.workflow.exports import Options, export_download
 from app.workflow.imports import FPS
 from data_io.errors import DataError
 
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 POLL_SECONDS = 2.0
 
 

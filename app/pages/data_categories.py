@@ -9,12 +9,10 @@ import gradio as gr
 from app.pages import data_view
 from app.pages.action_html import clicked
 from app.pages.data_forms import Categories
-from app.pages.told import inform, told
+from app.pages.told import QUIET, inform, told
 from data_io.errors import DataError
 from data_io.store import Store
 from data_io.types import Category
-
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 def wire(form: Categories, store: Store, demo: gr.Blocks, tab: gr.Tab) -> None:

@@ -11,7 +11,7 @@ import gradio as gr
 from app import meter
 from app.context import Context
 from app.pages import insight_view
-from app.pages.told import told
+from app.pages.told import QUIET, told
 from data_io.store import codec
 
 POLL_SECONDS = 4.0
@@ -52,10 +52,9 @@ def build(context: Context) -> InsightPage:
 
 def wire(page: InsightPage, tab: gr.Tab, others: Sequence[gr.Tab]) -> None:
     """Connect the page; it looks for new answers only while it is on the screen."""
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     poll = told(page.refresh)
-    tab.select(lambda: gr.Timer(active=True), None, page.timer, **quiet)
-    tab.select(poll, page.mark, page.outputs, **quiet)
-    page.timer.tick(poll, page.mark, page.outputs, trigger_mode="once", **quiet)
+    tab.select(lambda: gr.Timer(active=True), None, page.timer, **QUIET)
+    tab.select(poll, page.mark, page.outputs, **QUIET)
+    page.timer.tick(poll, page.mark, page.outputs, trigger_mode="once", **QUIET)
     for other in others:
-        other.select(lambda: gr.Timer(active=False), None, page.timer, **quiet)
+        other.select(lambda: gr.Timer(active=False), None, page.timer, **QUIET)

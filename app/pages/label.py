@@ -12,7 +12,7 @@ from app.context import Context
 from app.pages import label_view
 from app.pages.action_html import ActionHTML, clicked
 from app.pages.canvas import AnnotationCanvas, descriptor
-from app.pages.told import told
+from app.pages.told import QUIET, told
 
 TOP = 500  # places of the queue among which the side panel finds the image
 HEIGHT = "calc(100vh - 57px)"  # all but the tabs and a rim
@@ -85,7 +85,6 @@ def build(context: Context) -> LabelPage:
 
 def wire(page: LabelPage, demo: gr.Blocks, tabs: gr.Tabs) -> None:
     """Load the first image for each visitor, follow the canvas, open what the panel names."""
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
     @told
     def first() -> Any:
@@ -104,9 +103,9 @@ def wire(page: LabelPage, demo: gr.Blocks, tabs: gr.Tabs) -> None:
         page.context.store.image(key)
         return gr.skip(), *page.show(key)
 
-    demo.load(first, None, page.outputs, **quiet)
+    demo.load(first, None, page.outputs, **QUIET)
     for name in CANVAS_EVENTS:
         getattr(page.canvas, name)(
-            follow, None, [page.side, page.image], trigger_mode="always_last", **quiet
+            follow, None, [page.side, page.image], trigger_mode="always_last", **QUIET
         )
-    page.side.act(act, None, [tabs, *page.outputs], **quiet)
+    page.side.act(act, None, [tabs, *page.outputs], **QUIET)

@@ -13,6 +13,8 @@ from app.pages.words import text
 from data_io.errors import ConflictError, DataError, StoreError
 
 log = logging.getLogger("herdmark")
+# How most events are wired: no spinner over what they change, no public endpoint.
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 

@@ -13,7 +13,7 @@ from app.context import Context
 from app.pages import automatic, compare_view, train_view, validation_view
 from app.pages.action_html import ActionHTML, clicked
 from app.pages.label import LabelPage
-from app.pages.told import inform, told
+from app.pages.told import QUIET, inform, told
 from app.pages.words import empty, plural, text
 from app.workflow import training
 from data_io.store import Store
@@ -21,7 +21,6 @@ from data_io.types import Job
 from model.config import PRESETS
 
 POLL_SECONDS = 2.0
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 TAIL = 20
 HISTORY = 30
 METHODS = (
