@@ -19,6 +19,7 @@ from app.simulate.clock import CLOCKS, Action, Clock
 from app.simulate.run import FIRST_ROUND, Record
 from app.simulate.score import QUALITIES
 from app.simulate.session import actions_of
+from app.simulate.spending import PURPOSES, spending
 
 Floats = NDArray[np.float64]
 Interval = tuple[float, float, float]  # value, low, high
@@ -66,10 +67,20 @@ def table(answer: Mapping[str, Any], clock: str) -> list[str]:
     for name, row in told["arms"].items():
         cells = [_cell(row.get(figure)) for figure in (*shown, *plain)]
         lines.append(_line(name, row["seeds"], row["animals"], *cells))
+    lines += ["", *_spent(told["arms"])]
     lines += ["", _line("pair", "naulc", "saved", "delivered", "equal"), _line(*["---"] * 5)]
     for name, row in told["pairs"].items():
         cells = [_cell(row.get(figure)) for figure in ("naulc", "saved", "delivered", "equal")]
         lines.append(_line(name, *cells))
+    return lines
+
+
+def _spent(arms: Mapping[str, Any]) -> list[str]:
+    """Seconds an animal by purpose, a row an arm."""
+    lines = [_line("seconds an animal", *PURPOSES), _line(*["---"] * (1 + len(PURPOSES)))]
+    for name, row in arms.items():
+        spent = row.get("spent") or {}
+        lines.append(_line(name, *(_cell(spent.get(purpose)) for purpose in PURPOSES)))
     return lines
 
 
@@ -105,6 +116,7 @@ def _by_clock(
             "naulc": _interval(areas[arm]),
             "curves": [_told(runs[arm, s], clock) for s in seeds[arm]],
             **_figures([works[arm, s] for s in seeds[arm]]),
+            "spent": _spending([runs[arm, s] for s in seeds[arm]], clock),
         }
         for arm in arms
     }
@@ -196,6 +208,13 @@ def work_of(run: Sequence[Record], clock: Clock) -> Work:
         each=each,
         delivered=np.array(goodness, np.float64),
     )
+
+
+def _spending(runs: Sequence[Sequence[Record]], clock: Clock) -> dict[str, float] | None:
+    """See `spending`, of all runs of an arm together."""
+    images = [image for run in runs for record in run for image in record["images"]]
+    bad = [one for image in images for one in image["animals"] if one["target"] < GOOD]
+    return spending(images, sum(_scratch(one, clock) for one in bad), clock)
 
 
 def _scratch(animal: Mapping[str, Any], clock: Clock, quality: float | None = None) -> float:
