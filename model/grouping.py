@@ -73,14 +73,14 @@ def _corrected(labels: Labels, core: Floats, maps: InstanceMaps, config: Groupin
     if count < 2:
         return labels
     rows, columns = np.nonzero(labels)
-    votes = np.stack([columns, rows], 1) + np.float32(0.5) + maps.offset[:, rows, columns].T
+    votes = (np.stack([columns, rows]) + np.float32(0.5) + maps.offset[:, rows, columns]).T
     deep = core[rows, columns] + np.float32(1e-3)
     own = labels[rows, columns] - 1
     for _ in range(config.rounds):
         middles, side = _middles(own, votes, deep, count)
-        far = np.flatnonzero(np.hypot(*(votes - middles[own]).T) > config.differ * side[own])
+        far = np.flatnonzero(_apart(votes, middles[own]) > (config.differ * side[own]) ** 2)
         nearest = _nearest(votes[far], middles, labels.shape)
-        there = np.hypot(*(votes[far] - middles[nearest]).T) < config.agree * side[nearest]
+        there = _apart(votes[far], middles[nearest]) < (config.agree * side[nearest]) ** 2
         changed = there & (nearest != own[far])
         own[far[changed]] = nearest[changed]
         if not changed.any():
@@ -88,6 +88,12 @@ def _corrected(labels: Labels, core: Floats, maps: InstanceMaps, config: Groupin
     result = np.zeros_like(labels)
     result[rows, columns] = own + 1
     return result
+
+
+def _apart(one: Floats, other: Floats) -> Floats:
+    """(n,) squared distances of points (n, 2)."""
+    x, y = (one - other).T
+    return np.asarray(x * x + y * y)
 
 
 def _without_gaps(labels: Labels) -> tuple[Labels, NDArray[np.int64]]:

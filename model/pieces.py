@@ -165,10 +165,11 @@ class Pieces:
 
     def _dip(self, one: Sequence[float], other: Sequence[float]) -> float:
         h, w = self.center.shape
+        (x0, y0), (x1, y1) = one, other
         heat = []
         for k in range(SAMPLES + 1):
-            x, y = (a + (b - a) * k / SAMPLES for a, b in zip(one, other, strict=True))
-            heat.append(self.center.item(min(max(int(y), 0), h - 1), min(max(int(x), 0), w - 1)))
+            row, column = int(y0 + (y1 - y0) * k / SAMPLES), int(x0 + (x1 - x0) * k / SAMPLES)
+            heat.append(self.center.item(min(max(row, 0), h - 1), min(max(column, 0), w - 1)))
         return min(heat) / max(min(heat[0], heat[-1]), 1e-3)
 
     # --- joining ----------------------------------------------------------------------------------
