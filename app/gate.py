@@ -1,15 +1,16 @@
-"""The gate: a version is promoted only if it is not worse than the promoted one.
+"""The gate: a version is promoted only if it is not worse than what proposes so far.
 
-Both versions propose on the same validation images, and the difference of their IoU is looked at in
-a paired bootstrap. Where nothing was set aside for validation, images that were verified since
-either version learned are a weaker witness: their labels began as the promoted version's proposals.
+That is the promoted version, before the first one the instant model. Both propose on the same
+validation images, and the difference of their IoU is looked at in a paired bootstrap. Where nothing
+was set aside for validation, images that were verified since either version learned are a weaker
+witness: their labels began as the promoted version's proposals.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,12 +21,17 @@ from app.settings import Settings
 from data_io.errors import DataError
 from data_io.store import Store
 
+if TYPE_CHECKING:  # torch takes seconds to load, and most of the program does without
+    from model.evaluate import Predicts
+
 FEW = 5  # fewer images (or groups) than this cannot be drawn again in a way that tells anything
 DRAWS = 4000
 MOST = 40  # validation images that are scored; a person's own split may have thousands
 FRESH = 20  # newest pre-labels that are looked at
 PROBES = 6  # images that show whether a version finds anything, where there is nothing better
 Check = Callable[[], None]
+INSTANT = "the instant model"
+VALIDATION = "validation IoU"
 
 
 @dataclass(frozen=True)
@@ -109,6 +115,7 @@ def judge(
     result: Mapping[str, Any],
     prequential: Sequence[Prequential] = (),
     check: Check = lambda: None,
+    instant: Callable[[], Predicts | None] = lambda: None,
 ) -> Verdict:
     """Whether a freshly trained version is promoted, and why.
 
@@ -118,6 +125,7 @@ def judge(
         result: what the trainer told.
         prequential: pre-labels that became verified images, oldest first.
         check: called between images; raises to end early.
+        instant: gives the model that proposes while no version is promoted, where there is one.
     """
     told = scores.told_fault(result)
     if told:
@@ -134,7 +142,7 @@ def judge(
     if cases.single and not kept["images"]:
         return Verdict(False, f"kept aside: {SINGLE}", kept)
     if ahead is None:
-        return Verdict(True, _first(found, cases.validation), kept)
+        return _as_first(store, instant(), cases, found, kept, check)
     try:
         before = scores.measure(scores.open_version(store, ahead), cases.validation, check)
     except DataError as error:
@@ -208,6 +216,39 @@ def _learned(store: Store, taught: frozenset[str]) -> list[str]:
     return [one.id for one in validation_set.spread(validation_set.ordered(whole), PROBES)]
 
 
+def _as_first(
+    store: Store,
+    rival: Predicts | None,
+    cases: _Cases,
+    found: Mapping[str, ImageScore],
+    kept: Mapping[str, Any],
+    check: Check,
+) -> Verdict:
+    """Whether the first version takes the place of the instant model.
+
+    Without validation images both are tried on what both learned from. A network fits those better
+    than a head on frozen features does; where it does not even that, it has not learned enough.
+    """
+    shared = cases.validation or cases.probes
+    before = scores.measure(rival, shared, check) if rival and shared else {}
+    pairs = [_pair(found[id], one.iou) for id, one in before.items() if id in found]
+    if not pairs:
+        return Verdict(True, _first(found, cases.validation), kept)
+    chosen = settings.load(store.project)
+    made = compare(pairs, chosen.level)
+    good = _is_no_loss(made, chosen)
+    kind = VALIDATION if cases.validation else "IoU"
+    words = [_figures(made, kind, INSTANT, good, chosen), _counted(found, before, pairs)]
+    words += [] if cases.validation else ["on images that both learned from, for want of others"]
+    words += [] if good else ["train longer, or label more images first"]
+    why = f"{'promoted' if good else 'kept aside'}: {'; '.join(words)}"
+    return Verdict(good, why, {**kept, "level": chosen.level, "difference": vars(made)})
+
+
+def _is_no_loss(made: Difference, chosen: Settings) -> bool:
+    return (made.mean if made.says_little else made.low) >= -chosen.worse
+
+
 def _compared(
     store: Store,
     ahead: Entrant,
@@ -227,8 +268,11 @@ def _compared(
     if not pairs:
         return _by_fresh(second, chosen, ahead, evidence)
     made = compare(pairs, chosen.level)
-    good = (made.mean if made.says_little else made.low) >= -chosen.worse
-    words = [_figures(made, ahead, good, chosen), _counted(found, before, pairs)]
+    good = _is_no_loss(made, chosen)
+    words = [
+        _figures(made, "validation IoU", ahead.id, good, chosen),
+        _counted(found, before, pairs),
+    ]
     words += [] if good else [_worst(pairs)]
     words += [] if second is None else [f"a second opinion: {_opinion(second, ahead)}"]
     why = f"{'promoted' if good else 'kept aside'}: {'; '.join(words)}"
@@ -256,9 +300,9 @@ def _first(found: Mapping[str, ImageScore], validation: Sequence[Truth]) -> str:
     )
 
 
-def _figures(made: Difference, ahead: Entrant, good: bool, chosen: Settings) -> str:
+def _figures(made: Difference, kind: str, old: str, good: bool, chosen: Settings) -> str:
     where = _images(made.images) + (f" in {made.groups} groups" if made.groups else "")
-    head = f"validation IoU {made.new:.3f} against {made.old:.3f} of {ahead.id} on {where}"
+    head = f"{kind} {made.new:.3f} against {made.old:.3f} of {old} on {where}"
     interval = _interval(made, chosen.level)
     if made.says_little:
         return (

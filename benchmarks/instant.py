@@ -135,7 +135,7 @@ def taught(encoder: Encoder, record: SnapshotImage, one_animal: bool) -> Lesson:
         areas = [int(mask_of_rle(rle).sum()) for _, rle in record.labels]
         animals = [animals[int(np.argmax(areas))]]
     known = instant.known_classes(animals, verified, CLASSES, *size)
-    made = instant.lesson(encoder.maps(read(Path(record.path)), SIDE), known)
+    made = instant.lesson(encoder.maps(read(Path(record.path)), SIDE), known, animals)
     assert made is not None
     return made
 
@@ -195,7 +195,7 @@ def lesson_of(encoder: Encoder, image: NDArray[np.uint8], masks: Sequence[Any]) 
     ]
     size = image.shape[:2]
     known = instant.known_classes(animals, full_image(*size), CLASSES, *size)
-    made = instant.lesson(encoder.maps(image, SIDE), known)
+    made = instant.lesson(encoder.maps(image, SIDE), known, animals)
     assert made is not None
     return made
 

@@ -1,8 +1,9 @@
-"""The instant model: a linear head on frozen features, refitted at every save.
+"""The instant model: linear heads on frozen features, refitted at every save.
 
 From the first labeled animal until a trained version takes over, a multinomial logistic regression
-on `model.features` proposes. Its loss is convex, so the same labels always give the same model, and
-each image's part of the curvature is kept: a save changes one of the summands.
+on `model.features` proposes, and `model.instant_animals` tells its animals apart. Both losses are
+convex, so the same labels always give the same model, and each image's part of the curvature is
+kept: a save changes one of the summands.
 
 What a person vouches for teaches as it is. In an image that nobody vouches for, a rim around the
 drawn animals is presumed to be background; what looks like an animal there after all, a neighbor
@@ -21,12 +22,14 @@ from numpy.typing import NDArray
 
 from data_io.geometry import mask_of_parts
 from data_io.types import Instance, Parts
-from model import instances, uncertainty
+from model import instances, instant_animals, uncertainty
 from model.features import FeatureMaps
 from model.instances import STRIDE, ExtractionConfig, resample
+from model.instant_animals import AnimalHead, Interior, interior
 from model.prediction import Prediction
 
-LEAST_SCORE = 0.65  # of a proposed animal; below it most are none
+LEAST_SCORE = 0.65  # of an animal found by shape; below it most are none
+LEAST_SURE = 0.2  # of one that the animal head found, whose doubts its score counts as well
 UNKNOWN, PRESUMED = 255, 254  # of a map of what is known: nothing; background, but nobody says so
 
 Floats = NDArray[np.float32]
@@ -91,12 +94,14 @@ class Lesson:
     Attributes:
         features: (n, K) float32. classes: (n,) int64. weights: (n,) float32, sum = 1.
         presumed: (n,) bool, background that nobody vouches for.
+        inside: what its animals teach about telling animals apart; None without any.
     """
 
     features: Floats
     classes: NDArray[np.int64]
     weights: Floats
     presumed: NDArray[np.bool_]
+    inside: Interior | None = None
 
     @cached_property
     def moments(self) -> tuple[Doubles, Doubles]:
@@ -111,12 +116,17 @@ class Lesson:
 
 
 def lesson(
-    maps: FeatureMaps, known: Known, seed: int = 0, config: InstantConfig | None = None
+    maps: FeatureMaps,
+    known: Known,
+    drawn: Sequence[Instance] = (),
+    seed: int = 0,
+    config: InstantConfig | None = None,
 ) -> Lesson | None:
     """Draw the cells of an image that teach, up to half of them from animals.
 
     Args:
         maps: the image's features. known: (height, width) of `known_classes`.
+        drawn: the animals of the image.
 
     Returns:
         Animals and vouched ground weigh as their areas do, presumed ground together as much as the
@@ -134,7 +144,8 @@ def lesson(
     presumed = classes[index] == PRESUMED
     taught = np.where(presumed, 0, classes[index]).astype(np.int64)
     features = maps.at(rows[index], columns[index])
-    return Lesson(features, taught, _balanced(weights, taught, presumed), presumed)
+    balanced = _balanced(weights, taught, presumed)
+    return Lesson(features, taught, balanced, presumed, interior(maps, drawn, seed))
 
 
 def _kinds(classes: Known) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -182,10 +193,12 @@ class Head:
 
     Attributes:
         weight: (K, C) float32. bias: (C,) float32.
+        animals: tells animals of one category apart; None = their shape does.
     """
 
     weight: Floats
     bias: Floats
+    animals: AnimalHead | None = None
 
 
 def fit(
@@ -210,7 +223,8 @@ def fit(
     for _ in range(config.looks if any(one.presumed.any() for one in lessons) else 0):
         seen = [_without_animals(one, head) for one in lessons]
         head = _regression(seen, count, penalty, head, config)
-    return head
+    insides = [one.inside for one in lessons if one.inside is not None]
+    return replace(head, animals=instant_animals.fit(insides))
 
 
 def _without_animals(one: Lesson, head: Head) -> Lesson:
@@ -292,7 +306,7 @@ def predict(
     version: str,
     small: float = 0.0,
 ) -> Prediction:
-    """What the head proposes for an image: animals by the shape of their pixels.
+    """What the head proposes for an image.
 
     Args:
         categories: category ids of classes 1..C-1.
@@ -309,6 +323,8 @@ def predict(
     usual = ExtractionConfig()
     config = replace(usual, min_area=max(usual.min_area, small**2 / 4))
     size = (maps.height, maps.width)
-    made = instances.tell_apart(fine, *size, categories, version, config=config)
-    likely = tuple(one for one in made.instances if (one.score or 0.0) >= LEAST_SCORE)
+    apart = None if head.animals is None else instant_animals.instance_maps(maps, head.animals)
+    made = instances.tell_apart(fine, *size, categories, version, apart, config)
+    least = LEAST_SCORE if apart is None else LEAST_SURE
+    likely = tuple(one for one in made.instances if (one.score or 0.0) >= least)
     return Prediction(fine, uncertainty.uncertainty_map(fine), likely)

@@ -178,7 +178,7 @@ class InstantLearning:
         size = (record.height, record.width)
         known = instant.known_classes(revision.instances, revision.verified, classes, *size)
         try:
-            return instant.lesson(self._maps(record), known)
+            return instant.lesson(self._maps(record), known, revision.instances)
         except DataError as error:
             self._refuse(record, error)
             return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import shutil
@@ -14,8 +15,9 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from app import gate, jobs, meter, retention, scores, settings, validation_set
 from app.gate import Verdict
@@ -28,6 +30,9 @@ from data_io.snapshot import SET_ASIDE, write_snapshot
 from data_io.store import Store
 from data_io.types import Job, ModelVersion
 from model.config import train_config
+
+if TYPE_CHECKING:  # torch takes seconds to load, and most of the program does without
+    from app.workflow.instant import InstantModel
 
 STOPPED = 3  # exit code of a trainer that wrote a checkpoint and left
 LOCK = ".training"
@@ -326,11 +331,26 @@ def _judged(
     while True:
         promoted = store.promoted()
         ahead = _entrant(store, promoted) if promoted else None
-        verdict = gate.judge(store, new, ahead, result, prequential, check)
+        rival = partial(_instant, store)
+        verdict = gate.judge(store, new, ahead, result, prequential, check, rival)
         with jobs.starting(store):  # nobody promotes another version meanwhile
             now = store.promoted()
             if (now and now.id) == (ahead and ahead.id):
                 return store.add_version(_record(store, job, result, folder, verdict))
+
+
+def _instant(store: Store) -> InstantModel | None:
+    """What proposes while no version is promoted; None where nothing does."""
+    from app.workflow.instant import InstantLearning  # late: it loads torch
+
+    chosen = settings.load(store.project)
+    if not chosen.instant:
+        return None
+    try:
+        return InstantLearning(store, chosen.threads).model()
+    except DataError as error:
+        logging.warning("no instant model to compare with: %s", error)
+        return None
 
 
 def _entrant(store: Store, version: ModelVersion) -> Entrant:

@@ -84,6 +84,7 @@ def judge(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Judg
         validation: int = 0,
         result: dict[str, Any] | None = None,
         snapshot: Path | None = None,
+        instant: Callable[[int], Box | None] | None = None,
         **more: Any,
     ) -> Verdict:
         for record in store.images()[:validation]:
@@ -93,6 +94,7 @@ def judge(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Judg
         v1, v2 = (
             Entrant(id, tmp_path / id, snapshot or tmp_path / "no snapshot") for id in ("v1", "v2")
         )
+        more["instant"] = lambda: Hand(instant) if instant else None
         return gate.judge(store, v2, v1 if old else None, result or {}, **more)
 
     return run
@@ -225,6 +227,28 @@ def test_without_validation_images_it_is_tried_on_what_it_learned(
     verdict = judge(lambda n: None, None, snapshot=snapshot)
     assert not verdict.promoted
     assert "finds no animal on all 6 images" in verdict.why
+
+
+def test_the_first_version_must_not_propose_worse_than_the_instant_model(judge: Judge) -> None:
+    good = judge(same, None, validation=6, instant=shifted(1))
+    assert good.promoted
+    assert "validation IoU 1.000 against 0.882 of the instant model on 6 images" in good.why
+    bad = judge(shifted(4), None, validation=6, instant=same)
+    assert not bad.promoted
+    assert "validation IoU 0.600 against 1.000 of the instant model" in bad.why
+    assert bad.why.endswith("train longer, or label more images first")
+    assert judge(shifted(4), None, validation=6).promoted  # nothing proposes yet
+
+
+def test_without_validation_images_both_are_tried_on_what_both_learned(
+    judge: Judge, store: Store
+) -> None:
+    snapshot = write_snapshot(store, store.project / "snapshots").folder
+    bad = judge(shifted(4), None, snapshot=snapshot, instant=same)
+    assert not bad.promoted
+    assert "IoU 0.600 against 1.000 of the instant model on 6 images" in bad.why
+    assert "on images that both learned from" in bad.why
+    assert judge(same, None, snapshot=snapshot, instant=shifted(4)).promoted
 
 
 def test_one_image_is_no_reason_to_promote(judge: Judge, store: Store) -> None:
