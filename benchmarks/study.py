@@ -43,6 +43,7 @@ def study_parser(
     parser.add_argument("--minutes", type=float, default=minutes, help="of one core, a training")
     parser.add_argument("--jobs", type=int, default=jobs, help="runs at a time, one core each")
     parser.add_argument("--show", action="store_true", help="print the newest table, run nothing")
+    parser.add_argument("--state", default="", help="of model/ that --show is about; the newest")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, default=results)
     return parser
@@ -70,7 +71,7 @@ def conduct(
         return 0
     if not options.show:
         run_missing(module, options.data, runs, options.out, options.jobs, told, more)
-    print_newest(options.out, print_table, each)
+    print_newest(options.out, print_table, each, options.state)
     return 0
 
 
@@ -110,9 +111,12 @@ def _in_process(module: str, data: Path, run: Run, more: Sequence[str]) -> Recor
 
 
 def print_newest(
-    out: Path, print_table: Callable[[list[Record]], None], each: bool = False
+    out: Path,
+    print_table: Callable[[list[Record]], None],
+    each: bool = False,
+    state: str = "",
 ) -> None:
-    """The table of the state of `model/` that was recorded last.
+    """The table of one state of `model/`, the one that was recorded last where none is named.
 
     Args:
         each: the newest record of every run instead, where a change of `model/` left the code of
@@ -122,6 +126,6 @@ def print_newest(
     if each:
         print_table(list({row["key"]: row for row in rows}.values()))
         return
-    newest = rows[-1]["model"] if rows else ""
-    print(f"model code {newest}")
-    print_table([row for row in rows if row["model"] == newest])
+    shown = state or (rows[-1]["model"] if rows else "")
+    print(f"model code {shown}")
+    print_table([row for row in rows if row["model"] == shown])
