@@ -43,6 +43,7 @@ class ExtractionConfig:
     min_median: float = 0.1  # so are those below this share of the image's median animal
     min_usual: float = 0.08  # and below this share of its usual one, unless they are `sure`
     sure: float = 0.5  # score
+    least_belief: float = 0.0  # mean probability of an animal's category; less is no animal
     fine_pixels: float = 4e6  # images up to this size are separated by shape at stride 2, not 4
 
 
@@ -140,6 +141,7 @@ def tell_apart(
             k,
             int(belief[:, k].argmax()) + 1,
             float(count[k]) * stride**2,
+            float(belief[:, k].max() / count[k]),
             float(belief[:, k].max() / count[k] * certainty[k]),
         )
         for k in range(1, count.size)
@@ -157,7 +159,8 @@ class Found(NamedTuple):
     label: int
     category: int  # class
     area: float  # image pixels
-    score: float
+    belief: float  # mean probability of the category
+    score: float  # times its certainty
 
 
 def numbered(probability: Floats, maps: InstanceMaps | None) -> Labels:
@@ -200,7 +203,9 @@ def _outlined(
     kept = [
         animal
         for animal in sorted(found, key=lambda f: (f.category, -f.area))
-        if animal.area >= least and (animal.area >= sized or animal.score >= config.sure)
+        if animal.belief >= config.least_belief
+        and animal.area >= least
+        and (animal.area >= sized or animal.score >= config.sure)
     ]
     # Step by step over all animals, not animal by animal: caches stay warm, a tenth of the time.
     masks = [

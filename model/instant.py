@@ -28,8 +28,7 @@ from model.instances import STRIDE, ExtractionConfig, resample
 from model.instant_animals import AnimalHead, Interior, interior
 from model.prediction import Prediction
 
-LEAST_SCORE = 0.65  # of an animal found by shape; below it most are none
-LEAST_SURE = 0.2  # of one that the animal head found, whose doubts its score counts as well
+LEAST_BELIEF = 0.65  # mean probability of a proposed animal; below it most are none
 UNKNOWN, PRESUMED = 255, 254  # of a map of what is known: nothing; background, but nobody says so
 
 Floats = NDArray[np.float32]
@@ -321,10 +320,9 @@ def predict(
     rows, columns = -(-maps.height // STRIDE), -(-maps.width // STRIDE)
     fine = np.stack([resample(np.ascontiguousarray(one), step, rows, columns) for one in chance])
     usual = ExtractionConfig()
-    config = replace(usual, min_area=max(usual.min_area, small**2 / 4))
+    least = max(usual.min_area, small**2 / 4)
+    config = replace(usual, min_area=least, least_belief=LEAST_BELIEF)
     size = (maps.height, maps.width)
     apart = None if head.animals is None else instant_animals.instance_maps(maps, head.animals)
     made = instances.tell_apart(fine, *size, categories, version, apart, config)
-    least = LEAST_SCORE if apart is None else LEAST_SURE
-    likely = tuple(one for one in made.instances if (one.score or 0.0) >= least)
-    return Prediction(fine, uncertainty.uncertainty_map(fine), likely)
+    return Prediction(fine, uncertainty.uncertainty_map(fine), made.instances)

@@ -27,7 +27,8 @@ JUDGES, ACCEPTED, LEFT = 4, 6, 10  # the queue looks for coverage until ten imag
 LONG_MS = 300_000  # that learning may take where the machine has other work to do
 SETTINGS = {
     "nice": 0,  # or it would hardly get a turn on a machine that has other work to do
-    "steps": 24,  # enough to find the animals, however busy the machine is
+    "steps": 24,  # enough to find the animals, however busy the machine is,
+    "worse": 0.5,  # but not as well as the instant model, which only longer trainings surpass
     "retrain_images": ACCEPTED,
     "retrain_regions": 0,
     "retrain_idle": 0,
@@ -174,8 +175,8 @@ def test_one_animal_starts_a_loop_that_trains_promotes_and_ranks_anew(
     image = shown(page)
     trained = proposed(page, image)
     told = promoted(page)
-    assert "promoted: the first version, validation IoU 0." in told
-    assert f"on {JUDGES} images" in told
+    assert "promoted: validation IoU 0." in told
+    assert f"of the instant model on {JUDGES} images" in told
     open_tab(page, "Label")
     after = queue(page, "Uncertainty, round 1")
     assert list(after) != list(before)

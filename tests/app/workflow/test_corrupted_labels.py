@@ -58,6 +58,8 @@ def herd(tmp_path: Path, masks: list[np.ndarray]) -> Iterator[Store]:
         pixels[mask] = (200, 90, 40)
         Image.fromarray(pixels).save(folder / f"{number}.png")
     with Store.open(tmp_path / "project") as store:
+        # Steps this few do not surpass the instant model.
+        store.project.joinpath("settings.json").write_text(json.dumps({"instant": False}))
         import_source(store, folder)
         store.add_category("cow")
         label(store, masks, 0)
