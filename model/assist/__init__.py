@@ -1,0 +1,1 @@
+"""Click, and the animal is outlined: a network that corrects a mask where somebody clicks."""

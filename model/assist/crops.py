@@ -1,0 +1,127 @@
+"""The square around an animal that the refiner looks at.
+
+A window is (left, top, side) in whole image pixels; it may reach beyond the image, where all is
+gray (mirrored pixels would show half an animal twice). It is scaled to `SIDE`, so the network sees
+animals of 12 and of 600 pixels alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from model.assist.clicks import Click, discs
+from model.backbone import normalization
+
+SIDE = 224  # pixels of a crop
+MARGIN = 1.5  # side of a window over the longer side of what it is about
+GRAY = 127  # of the picture beyond the image
+LEAST = 48  # pixels of an image: smaller windows show nothing but blur
+
+Bytes = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+
+class Window(NamedTuple):
+    """Left, top and side in image pixels."""
+
+    left: int
+    top: int
+    side: int
+
+    @staticmethod
+    def around(points: NDArray[np.float64], margin: float = MARGIN, least: int = LEAST) -> Window:
+        """The square around (n, 2) points x, y, n >= 1."""
+        low, high = points.min(0), points.max(0)
+        side = max(least, round(float((high - low).max()) * margin))
+        middle = (low + high) / 2
+        return Window(round(middle[0] - side / 2), round(middle[1] - side / 2), side)
+
+    @staticmethod
+    def for_click(mask: Mask, clicks: Sequence[Click], usual: float) -> Window:
+        """The square to look at for the last of the clicks.
+
+        Args:
+            mask: (H, W) bool, what there is so far.
+            usual: size (root of the area) of an animal where there is nothing yet, image pixels.
+        """
+        points = np.array([(click.x, click.y) for click in clicks], np.float64)
+        if mask.any():
+            rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+            corners = [(columns[0], rows[0]), (columns[-1] + 1, rows[-1] + 1)]
+            return Window.around(np.concatenate([points, np.array(corners, np.float64)]))
+        reach = 0.75 * usual
+        return Window.around(np.concatenate([points - reach, points + reach]))
+
+    @property
+    def scale(self) -> float:
+        """Crop pixels an image pixel."""
+        return SIDE / self.side
+
+
+def cut(values: NDArray[np.uint8], window: Window, outside: int) -> NDArray[np.uint8]:
+    """The window of (H, W) or (H, W, 3) bytes, (side, side) or (side, side, 3).
+
+    Args:
+        outside: the value of what lies beyond the image.
+    """
+    height, width = values.shape[:2]
+    right, bottom = window.left + window.side, window.top + window.side
+    inside = values[
+        min(max(0, window.top), height) : max(0, min(height, bottom)),
+        min(max(0, window.left), width) : max(0, min(width, right)),
+    ]
+    made = np.full((window.side, window.side, *values.shape[2:]), outside, np.uint8)
+    row, column = max(0, -window.top), max(0, -window.left)
+    if inside.size:
+        made[row : row + inside.shape[0], column : column + inside.shape[1]] = inside
+    return made
+
+
+def crop(image: Bytes, mask: Mask, clicks: Sequence[Click], window: Window) -> Floats:
+    """(6, SIDE, SIDE) float32, see `model.assist.network.Refiner`.
+
+    Args:
+        image: (H, W, 3) uint8 RGB. mask: (H, W) bool. clicks: in image pixels.
+    """
+    picture = _scaled(cut(image, window, GRAY)).astype(np.float32) / 255
+    mean, std = (np.array(values, np.float32) for values in normalization("tf_efficientnet_lite0"))
+    before = _scaled(255 * cut(mask.view(np.uint8), window, 0))
+    seen = [in_crop(click, window) for click in clicks]
+    layers = [((picture - mean) / std).transpose(2, 0, 1), before[None].astype(np.float32) / 255]
+    return np.concatenate([*layers, discs(seen, SIDE, SIDE)])
+
+
+def _scaled(values: Bytes) -> Bytes:
+    way = cv2.INTER_AREA if values.shape[0] > SIDE else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(values, (SIDE, SIDE), interpolation=way), np.uint8)
+
+
+def in_crop(click: Click, window: Window) -> Click:
+    """A click of the image, in pixels of the crop."""
+    x, y = (click.x - window.left) * window.scale, (click.y - window.top) * window.scale
+    return Click(x, y, click.positive)
+
+
+def pasted(answer: Floats, window: Window, height: int, width: int) -> tuple[Mask, Mask]:
+    """An answer (SIDE, SIDE) in the image.
+
+    Returns:
+        (H, W) bool, where it is above 0, and (H, W) bool, where the window shows the image.
+    """
+    fine = cv2.resize(answer, (window.side, window.side), interpolation=cv2.INTER_LINEAR)
+    found, shown = np.zeros((height, width), np.bool_), np.zeros((height, width), np.bool_)
+    top, left = max(0, window.top), max(0, window.left)
+    bottom, right = min(height, window.top + window.side), min(width, window.left + window.side)
+    if top < bottom and left < right:
+        part = fine[
+            top - window.top : bottom - window.top, left - window.left : right - window.left
+        ]
+        found[top:bottom, left:right] = part > 0
+        shown[top:bottom, left:right] = True
+    return found, shown

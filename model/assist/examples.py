@@ -1,0 +1,186 @@
+"""What the refiner learns from: an animal, a bad mask of it, and the click that would mend it.
+
+Bad masks are made as proposals are bad: nothing there yet, an outline that wanders, a part missing,
+a neighbor taken along, ground taken along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from model.assist.clicks import Click, next_click
+from model.assist.crops import GRAY, SIDE, Window, crop, cut
+
+EARLIER = 3  # clicks at most that came before
+REGION = 2.0  # longer sides of an animal around it that its examples may show
+KINDS = ("nothing", "wandering", "part", "neighbor", "ground")
+SHARES = (0.3, 0.3, 0.15, 0.15, 0.1)  # of the kinds
+
+Bytes = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+Rng = np.random.Generator
+
+
+class Picture(NamedTuple):
+    """An image and its animals."""
+
+    image: Bytes  # (H, W, 3) RGB
+    animals: Sequence[Mask]  # (H, W) each
+
+
+class Example(NamedTuple):
+    """One crop, and the right answer."""
+
+    crop: Floats  # (6, SIDE, SIDE)
+    truth: Floats  # (SIDE, SIDE): 1 = of the animal
+
+
+def example(picture: Picture, animal: int, rng: Rng, before: Mask | None = None) -> Example:
+    """Draw an example.
+
+    Args:
+        animal: its place in `picture.animals`; it has at least one pixel.
+        before: (H, W) bool, a real bad mask; None makes one up.
+    """
+    picture, before = _near(picture, animal, before)
+    truth = picture.animals[animal]
+    others = [one for k, one in enumerate(picture.animals) if k != animal]
+    bad = spoiled(truth, others, rng) if before is None else before
+    clicks = [*_earlier(truth, bad, rng)]
+    last = next_click(truth, bad, rng)
+    clicks += [last] if last else []
+    window = _window(truth, bad, clicks, rng)
+    made = crop(_recolored(picture.image, window, rng), *_moved(bad, clicks, window))
+    right = cut(truth.view(np.uint8), window, 0).astype(np.float32)
+    target = cv2.resize(right, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    if rng.random() < 0.5:
+        made, target = made[:, :, ::-1], target[:, ::-1]
+    return Example(np.ascontiguousarray(made), np.ascontiguousarray(target))
+
+
+def _near(picture: Picture, animal: int, before: Mask | None) -> tuple[Picture, Mask | None]:
+    """The part of a picture that an example of this animal can show, its masks likewise."""
+    rows, columns = (np.flatnonzero(picture.animals[animal].any(axis)) for axis in (1, 0))
+    beside = int(REGION * max(np.ptp(rows), np.ptp(columns))) + 32
+    part = np.s_[
+        max(0, rows[0] - beside) : rows[-1] + beside,
+        max(0, columns[0] - beside) : columns[-1] + beside,
+    ]
+    masks = [np.ascontiguousarray(one[part]) for one in picture.animals]
+    kept = None if before is None else np.ascontiguousarray(before[part])
+    return Picture(np.ascontiguousarray(picture.image[part]), masks), kept
+
+
+def _moved(bad: Mask, clicks: Sequence[Click], window: Window) -> tuple[Mask, list[Click], Window]:
+    """Mask and clicks as `crop` takes them when the picture is the window already."""
+    inside = cut(bad.view(np.uint8), window, 0).view(np.bool_)
+    moved = [Click(c.x - window.left, c.y - window.top, c.positive) for c in clicks]
+    return inside, moved, Window(0, 0, window.side)
+
+
+def _recolored(image: Bytes, window: Window, rng: Rng) -> Bytes:
+    """The window with another brightness, contrast and tint."""
+    part = cut(image, window, GRAY).astype(np.float32)
+    gain, tint = rng.uniform(0.75, 1.3), rng.uniform(0.92, 1.08, 3)
+    return np.asarray(np.clip(part * gain * tint + rng.uniform(-25, 25), 0, 255), np.uint8)
+
+
+def _window(truth: Mask, bad: Mask, clicks: Sequence[Click], rng: Rng) -> Window:
+    """The window a person's click would give, not quite."""
+    size = float(np.sqrt(np.count_nonzero(truth)))
+    usual = Window.for_click(bad, clicks, size * rng.uniform(0.6, 2.0))
+    side = max(32, round(usual.side * rng.uniform(0.8, 1.4)))
+    x, y = rng.uniform(-0.1, 0.1, 2) * side
+    middle = usual.side / 2 - side / 2
+    return Window(round(usual.left + middle + x), round(usual.top + middle + y), side)
+
+
+def _earlier(truth: Mask, bad: Mask, rng: Rng) -> list[Click]:
+    """Clicks that are answered already: where the mask is right."""
+    found = []
+    for right, positive in ((truth & bad, True), (~truth & ~bad & _beside(truth), False)):
+        places = np.flatnonzero(right)
+        for place in rng.choice(places, min(places.size, int(rng.integers(0, EARLIER)))):
+            row, column = divmod(int(place), truth.shape[1])
+            found.append(Click(column + 0.5, row + 0.5, positive))
+    return found
+
+
+def _beside(truth: Mask) -> Mask:
+    """Ground no farther from the animal than half its size."""
+    away = cv2.distanceTransform((~truth).astype(np.uint8), cv2.DIST_L2, 3)
+    return np.asarray(away <= 0.5 * np.sqrt(np.count_nonzero(truth)), np.bool_)
+
+
+# --- bad masks ------------------------------------------------------------------------------------
+
+
+def spoiled(truth: Mask, others: Sequence[Mask], rng: Rng) -> Mask:
+    """A bad mask of an animal (H, W); without any pixel where nothing is there yet."""
+    kind = rng.choice(KINDS, p=SHARES)
+    if kind == "nothing":
+        return np.zeros_like(truth)
+    bad = wandering(truth, rng)
+    if kind == "part":
+        bad &= ~_half(truth, rng)
+    elif kind == "neighbor":
+        bad |= _nearest(truth, others)
+    elif kind == "ground":
+        bad |= _patch(truth, rng)
+    return bad
+
+
+def wandering(truth: Mask, rng: Rng, most: float = 0.12) -> Mask:
+    """The animal with an outline that wanders by up to about `most` of its size."""
+    size = float(np.sqrt(np.count_nonzero(truth)))
+    depth = _signed(truth)
+    cells = max(2, round(max(truth.shape) / max(4.0, 0.35 * size)))
+    h, w = truth.shape
+    coarse = rng.normal(0, 1, (max(2, round(cells * h / max(h, w))), max(2, cells)))
+    noise = cv2.resize(coarse.astype(np.float32), (w, h), interpolation=cv2.INTER_CUBIC)
+    shift = rng.uniform(0, most) * size
+    return np.asarray(depth + shift * (noise + rng.normal(0, 0.4)) > 0, np.bool_)
+
+
+def _signed(truth: Mask) -> Floats:
+    """Distance to the outline, positive inside."""
+    inside = cv2.distanceTransform(truth.astype(np.uint8), cv2.DIST_L2, 3)
+    outside = cv2.distanceTransform((~truth).astype(np.uint8), cv2.DIST_L2, 3)
+    return np.asarray(inside - outside, np.float32)
+
+
+def _half(truth: Mask, rng: Rng) -> Mask:
+    """Everything on one side of a line through the animal."""
+    rows, columns = np.nonzero(truth)
+    through = int(rng.integers(rows.size))
+    angle = rng.uniform(0, 2 * np.pi)
+    y = np.arange(truth.shape[0])[:, None] - rows[through]
+    x = np.arange(truth.shape[1]) - columns[through]
+    return np.asarray(np.cos(angle) * x + np.sin(angle) * y > 0, np.bool_)
+
+
+def _nearest(truth: Mask, others: Sequence[Mask]) -> Mask:
+    """The neighbor whose pixels come nearest; nothing without any."""
+    away = cv2.distanceTransform((~truth).astype(np.uint8), cv2.DIST_L2, 3)
+    gaps = [float(away[other].min()) if other.any() else np.inf for other in others]
+    if not gaps or min(gaps) == np.inf:
+        return np.zeros_like(truth)
+    return others[int(np.argmin(gaps))]
+
+
+def _patch(truth: Mask, rng: Rng) -> Mask:
+    """An ellipse on the outline."""
+    size = float(np.sqrt(np.count_nonzero(truth)))
+    rows, columns = np.nonzero(np.abs(_signed(truth)) <= 1.5)
+    at = int(rng.integers(rows.size)) if rows.size else 0
+    middle = (float(columns[at]), float(rows[at])) if rows.size else (0.0, 0.0)
+    axes = tuple(float(a) for a in rng.uniform(0.2, 0.8, 2) * size)
+    drawn = np.zeros(truth.shape, np.uint8)
+    cv2.ellipse(drawn, (middle, axes, float(rng.uniform(0, 180))), 1, -1)
+    return drawn.view(np.bool_)

@@ -1,0 +1,66 @@
+"""What a click changes: the stretch it lies in, nothing else.
+
+A network answers with a whole new mask. Taken as it is, a stray click could spoil what was right
+far away; so only the pieces of the difference that the click touches are taken over (after the
+progressive merge of Chen et al. 2022, arXiv:2204.02574), and no farther than the click's reach.
+"""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from model.assist.clicks import Click
+
+TOUCH = 3.0  # pixels: a click this near to a piece of the difference means it
+REACH = 1.0  # sizes (root of the area) of the animal: how far from the click anything changes
+
+Mask = NDArray[np.bool_]
+
+
+def merged(before: Mask, answer: Mask, click: Click, touch: float = TOUCH) -> Mask:
+    """The mask after a click.
+
+    Args:
+        before: (H, W) bool; without any pixel the answer's piece under the click is taken whole.
+        answer: (H, W) bool, what the network would have.
+        click: in pixels of the same window.
+        touch: see `TOUCH`, in pixels of this window.
+
+    Returns:
+        (H, W) bool. A click never takes its own pixel from the side that it names: that pixel is
+        in the mask after a positive click, and out of it after a negative one.
+    """
+    near = _near(click, before.shape, touch)
+    if not before.any():
+        return _touched(answer, near) | _own(click, before.shape)
+    wanted = answer & ~before if click.positive else before & ~answer
+    size = math.sqrt(max(np.count_nonzero(before), np.count_nonzero(answer)))
+    change = _touched(wanted, near) & _near(click, before.shape, REACH * size)
+    own = _own(click, before.shape)
+    return before | change | own if click.positive else before & ~change & ~own
+
+
+def _touched(pieces: Mask, near: Mask) -> Mask:
+    """The 8-connected pieces that have a pixel in `near`."""
+    _, labels = cv2.connectedComponents(pieces.astype(np.uint8), connectivity=8)
+    met = np.unique(labels[near & pieces])
+    return np.isin(labels, met) & pieces
+
+
+def _near(click: Click, shape: tuple[int, ...], radius: float) -> Mask:
+    y = np.arange(shape[0])[:, None] + 0.5 - click.y
+    x = np.arange(shape[1]) + 0.5 - click.x
+    return np.asarray(y**2 + x**2 <= max(radius, 1.0) ** 2)
+
+
+def _own(click: Click, shape: tuple[int, ...]) -> Mask:
+    """The pixel of the click, where it lies in the window."""
+    own = np.zeros(shape, np.bool_)
+    row, column = math.floor(click.y), math.floor(click.x)
+    if 0 <= row < shape[0] and 0 <= column < shape[1]:
+        own[row, column] = True
+    return own

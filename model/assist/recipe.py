@@ -1,0 +1,131 @@
+"""The recipe of the refiner that ships: ``python -m model.assist.recipe FOLDER [--minutes M]``.
+
+It learns from procedural scenes alone, so that it has seen no photo that anything is measured on.
+Scenes come and go while it learns: `HELD` are held, one is replaced every `FRESH` steps. Stopped at
+any moment the same command goes on; ``refiner.safetensors`` is written when all steps are done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from data_io.atomic import write_atomic
+from data_io.scenes import CAMERAS, scene
+from model.assist.examples import Example, Picture, example
+from model.assist.network import Refiner
+from model.assist.training import WEIGHTS, RefinerConfig, RefinerTraining, save
+
+STATE = "state.pt"
+HELD, FRESH = 48, 4
+FIRST_SEED = 500_000  # of the scenes; no benchmark uses seeds beyond
+SMALLEST = 60  # pixels of an animal that teaches
+KEEP = 60.0  # seconds between states on disk
+TOLD = 50  # steps between lines
+
+
+class Scenes:
+    """Draws examples from scenes that come and go with the steps of a training."""
+
+    def __init__(self, training_step: int = 0) -> None:
+        self._drawn = 0
+        self._step = training_step
+        self._held: list[Picture] = []
+        for number in range(HELD):
+            self._held.append(_picture(self._seed_at(number)))
+
+    def _seed_at(self, place: int) -> int:
+        """Seed of the scene that is held at a place in this step."""
+        rounds = (self._step // FRESH + HELD - 1 - place) // HELD
+        return FIRST_SEED + place + HELD * rounds
+
+    def at(self, step: int) -> None:
+        """Hold the scenes of a step, which is the one before or the next."""
+        if step // FRESH != self._step // FRESH:
+            place = (step // FRESH - 1) % HELD
+            self._step = step
+            self._held[place] = _picture(self._seed_at(place))
+        self._step = step
+
+    def draw(self, rng: np.random.Generator) -> Example:
+        """An example of one of their animals."""
+        picture = self._held[int(rng.integers(len(self._held)))]
+        return example(picture, int(rng.integers(len(picture.animals))), rng)
+
+
+def _picture(seed: int) -> Picture:
+    """The first scene from this seed on that shows an animal."""
+    cameras = list(CAMERAS)
+    while True:
+        made = scene(seed, cameras[seed % len(cameras)])
+        animals = [np.asarray(mask) for mask in made.masks if mask.sum() >= SMALLEST]
+        if animals:
+            return Picture(made.image, animals)
+        seed += 7919  # a prime: no other place comes there soon
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train, or go on training."""
+    options = _parse(arguments)
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    kept = options.folder / STATE
+    state = torch.load(kept, weights_only=True) if kept.is_file() else None
+    scenes = Scenes(int(state["step"]) if state else 0)
+    config = RefinerConfig(steps=options.steps)
+    training = RefinerTraining(Refiner(state is None), scenes.draw, config, options.seed)
+    if state:
+        training.restore(state)
+    _train(training, scenes, kept, options.minutes)
+    if training.step < config.steps:
+        print(f"stopped after {training.step} of {config.steps} steps; the same command goes on")
+        return 0
+    save(training.network, options.folder / WEIGHTS)
+    print(options.folder / WEIGHTS)
+    return 0
+
+
+def _train(training: RefinerTraining, scenes: Scenes, kept: Path, minutes: float) -> None:
+    began = saved = time.monotonic()
+    losses: list[float] = []
+    for loss in training.run():
+        losses.append(loss)
+        scenes.at(training.step)
+        if training.step % TOLD == 0:
+            mean = float(np.mean(losses[-TOLD:]))
+            print(f"{training.step}/{training.config.steps} loss {mean:.4f}", file=sys.stderr)
+        now = time.monotonic()
+        over = now - began > 60 * minutes
+        if over or now - saved > KEEP or training.step == training.config.steps:
+            _keep(training, kept)
+            saved = now
+        if over:
+            return
+
+
+def _keep(training: RefinerTraining, path: Path) -> None:
+    buffer = io.BytesIO()
+    torch.save(training.state(), buffer)
+    write_atomic(path, buffer.getvalue())
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
+    parser.add_argument("folder", type=Path, help="where state and weights are kept")
+    parser.add_argument("--steps", type=int, default=RefinerConfig().steps)
+    parser.add_argument("--minutes", type=float, default=50.0, help="until it stops for now")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

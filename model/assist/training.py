@@ -1,0 +1,133 @@
+"""Training the refiner: on procedural scenes for everyone, on a project's animals for its herd.
+
+The loss is the mean of the binary cross entropy and the Dice loss (Milletari et al. 2016,
+arXiv:1606.04797): the first is right about every pixel, the second about animals of any size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn import functional
+
+from data_io.errors import DataError
+from model.assist.examples import Example
+from model.assist.network import Refiner, parameters_of
+
+WEIGHTS = "refiner.safetensors"
+LARGEST_STEP = 5.0  # norm of all gradients together
+Draw = Callable[[np.random.Generator], Example]
+
+
+@dataclass(frozen=True)
+class RefinerConfig:
+    """How long and how fast it learns."""
+
+    steps: int = 3000
+    batch: int = 8
+    lr_encoder: float = 1e-4
+    lr_rest: float = 1e-3
+    warm_up: int = 50  # steps in which the rates rise
+    power: float = 0.9  # of the polynomial by which they fall
+
+
+class RefinerTraining:
+    """A training that can be put away and taken up again.
+
+    Equal seeds, networks and draws give equal weights on one thread.
+
+    Args:
+        network: trained in place.
+        draw: makes an example with the generator it is given.
+
+    Attributes:
+        step: how many are done.
+    """
+
+    def __init__(self, network: Refiner, draw: Draw, config: RefinerConfig, seed: int) -> None:
+        self.network, self.config, self.step = network, config, 0
+        self._draw, self._rng = draw, np.random.default_rng(seed)
+        groups = parameters_of(network, config.lr_encoder, config.lr_rest)
+        self._rates = [float(group["lr"]) for group in groups]
+        self._optimizer = torch.optim.AdamW(groups, weight_decay=1e-4)
+
+    def run(self) -> Iterator[float]:
+        """Do what is left; the loss of each step when it is done."""
+        self.network.train()
+        while self.step < self.config.steps:
+            for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
+                group["lr"] = rate * _share(self.step, self.config)
+            loss = self._learn()
+            self.step += 1
+            yield loss
+
+    def _learn(self) -> float:
+        examples = [self._draw(self._rng) for _ in range(self.config.batch)]
+        crops = torch.from_numpy(np.stack([one.crop for one in examples]))
+        truth = torch.from_numpy(np.stack([one.truth for one in examples]))[:, None]
+        loss = mask_loss(self.network(crops), truth)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_STEP)
+        self._optimizer.step()
+        return float(loss.detach())
+
+    def state(self) -> dict[str, Any]:
+        """Everything that `restore` needs: tensors and plain values."""
+        return {
+            "step": self.step,
+            "network": self.network.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "random": self._rng.bit_generator.state,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from where `state` was asked for."""
+        self.step = int(state["step"])
+        self.network.load_state_dict(state["network"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._rng.bit_generator.state = state["random"]
+
+
+def _share(step: int, config: RefinerConfig) -> float:
+    """Of the full rates, in this step."""
+    rise = min(1.0, (step + 1) / config.warm_up)
+    return float(rise * (1 - step / config.steps) ** config.power)
+
+
+def mask_loss(logits: Tensor, truth: Tensor) -> Tensor:
+    """Of (B, 1, H, W) logits and targets in [0, 1]; a scalar, 0 at best."""
+    cross = functional.binary_cross_entropy_with_logits(logits, truth)
+    found = torch.sigmoid(logits)
+    both = (found * truth).sum((1, 2, 3))
+    either = found.sum((1, 2, 3)) + truth.sum((1, 2, 3))
+    return 0.5 * (cross + (1 - (2 * both + 1) / (either + 1)).mean())
+
+
+def save(network: Refiner, path: Path) -> None:
+    """Write the weights."""
+    state = {name: value.contiguous() for name, value in network.state_dict().items()}
+    save_file(state, path)
+
+
+def load(path: Path) -> Refiner:
+    """The network with these weights.
+
+    Raises:
+        DataError: the file is missing, damaged, or of another network.
+    """
+    network = Refiner(pretrained=False)
+    try:
+        network.load_state_dict(load_file(path))
+    except (OSError, RuntimeError, ValueError) as error:
+        raise DataError(path, "holds no weights of the refiner", "train it again") from error
+    except Exception as error:  # safetensors' own errors share no public base class
+        raise DataError(path, "cannot be read", "train it again") from error
+    return network
