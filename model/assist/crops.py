@@ -47,10 +47,10 @@ class Window(NamedTuple):
         """The square to look at for the last of the clicks.
 
         Args:
-            mask: (H, W) bool, what there is so far.
+            mask: (H, W) bool, what there is so far; some of it, or there are clicks.
             usual: size (root of the area) of an animal where there is nothing yet, image pixels.
         """
-        points = np.array([(click.x, click.y) for click in clicks], np.float64)
+        points = np.array([(click.x, click.y) for click in clicks], np.float64).reshape(-1, 2)
         if mask.any():
             rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
             corners = [(columns[0], rows[0]), (columns[-1] + 1, rows[-1] + 1)]

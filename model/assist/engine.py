@@ -1,14 +1,22 @@
-"""Clicks on an image -> the animal's mask, whichever network answers them."""
+"""Clicks, boxes and points on an image -> the animal, whichever network answers them.
+
+A click is answered by what it adds to or takes from the outline that was there, so that vertices
+elsewhere stay as a person set them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from data_io.geometry import mask_of_parts, parts_of_mask
+from data_io.types import Part, Parts
 from model.assist.clicks import Click
-from model.assist.crops import Window, crop, pasted
+from model.assist.crops import LEAST, MARGIN, Window, crop, pasted
+from model.assist.examples import hull
 from model.assist.merge import TOUCH, merged
 
 AGAIN = 1.5  # a first answer is looked at again where its window is so much off
@@ -19,19 +27,65 @@ Mask = NDArray[np.bool_]
 Answer = Callable[[Floats], Floats]  # (6, SIDE, SIDE) -> logits (SIDE, SIDE)
 
 
-def clicked(
-    answer: Answer, image: Bytes, before: Mask, clicks: Sequence[Click], usual: float
-) -> Mask:
-    """The mask after the last of the clicks.
+class Change(NamedTuple):
+    """What a click does to an outline, image pixels."""
+
+    added: Parts
+    removed: Parts
+
+
+def change(
+    answer: Answer, image: Bytes, parts: Parts, clicks: Sequence[Click], usual: float
+) -> Change:
+    """What the last of the clicks changes.
 
     Args:
-        image: (H, W, 3) uint8 RGB. before: (H, W) bool, the mask before that click.
+        image: (H, W, 3) uint8 RGB.
+        parts: the outline before that click; () = there is none.
         clicks: all of them, oldest first, at least one; those outside the image say nothing.
         usual: size (root of the area) of an animal here, image pixels: how much to look at first.
 
     Returns:
-        (H, W) bool. Nothing changes where the last click lies outside the image.
+        Nothing where the last click lies outside the image.
     """
+    height, width = image.shape[:2]
+    if not (0 <= clicks[-1].x < width and 0 <= clicks[-1].y < height):
+        return Change((), ())
+    left, top, right, bottom = _region(parts, clicks, usual, height, width)
+    part = np.ascontiguousarray(image[top:bottom, left:right])
+    before = _raster(parts, left, top, *part.shape[:2])
+    moved = [Click(one.x - left, one.y - top, one.positive) for one in clicks]
+    after = clicked(answer, part, before, moved, usual)
+    return Change(
+        *(parts_of_mask(a & ~b, left, top) for a, b in ((after, before), (before, after)))
+    )
+
+
+def _region(
+    parts: Parts, clicks: Sequence[Click], usual: float, height: int, width: int
+) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of all that a click may look at or change."""
+    rings = [part.outer for part in parts]
+    points = np.concatenate([np.array([(one.x, one.y) for one in clicks], np.float64), *rings])
+    low, high = points.min(0), points.max(0)
+    more = MARGIN * max(float((high - low).max()), 2 * usual, LEAST)
+    left, top = np.maximum(0, np.floor(low - more)).astype(int)
+    right, bottom = np.minimum([width, height], np.ceil(high + more)).astype(int)
+    return int(left), int(top), int(right), int(bottom)
+
+
+def _raster(parts: Parts, left: int, top: int, height: int, width: int) -> Mask:
+    if not parts:
+        return np.zeros((height, width), np.bool_)
+    corner = np.array([left, top])
+    moved = [Part(p.outer - corner, tuple(hole - corner for hole in p.holes)) for p in parts]
+    return mask_of_parts(tuple(moved), height, width)
+
+
+def clicked(
+    answer: Answer, image: Bytes, before: Mask, clicks: Sequence[Click], usual: float
+) -> Mask:
+    """`change` on masks, (H, W) bool before and after."""
     height, width = before.shape
     inside = [one for one in clicks if 0 <= one.x < width and 0 <= one.y < height]
     if not inside or inside[-1] != clicks[-1]:
@@ -41,9 +95,35 @@ def clicked(
     if not before.any() and found.any():
         better = Window.for_click(found, inside, usual)
         if not 1 / AGAIN < better.side / window.side < AGAIN:
-            found = _asked(answer, image, before, inside, better)
-            window = better
+            found, window = _asked(answer, image, before, inside, better), better
     return merged(before, found, inside[-1], max(TOUCH, TOUCH / window.scale))
+
+
+def in_box(answer: Answer, image: Bytes, box: tuple[float, float, float, float]) -> Parts:
+    """The animal that fills a box (left, top, right, bottom), image pixels; () for none."""
+    height, width = image.shape[:2]
+    left, right = (min(max(0, round(x)), width) for x in sorted((box[0], box[2])))
+    top, bottom = (min(max(0, round(y)), height) for y in sorted((box[1], box[3])))
+    before = np.zeros((height, width), np.bool_)
+    before[top:bottom, left:right] = True
+    return _whole(answer, image, before, [])
+
+
+def through(answer: Answer, image: Bytes, points: Sequence[tuple[float, float]]) -> Parts:
+    """The animal with these points in it: a scribble, or its four extreme points; () for none."""
+    height, width = image.shape[:2]
+    clicks = [Click(x, y, True) for x, y in points if 0 <= x < width and 0 <= y < height]
+    if not clicks:
+        return ()
+    return _whole(answer, image, hull(clicks, (height, width)), clicks)
+
+
+def _whole(answer: Answer, image: Bytes, before: Mask, clicks: Sequence[Click]) -> Parts:
+    if not before.any():
+        return ()
+    window = Window.for_click(before, clicks, 0.0)
+    found, shown = pasted(answer(crop(image, before, clicks, window)), window, *before.shape)
+    return parts_of_mask(found & shown)
 
 
 def _asked(

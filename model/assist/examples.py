@@ -1,7 +1,8 @@
 """What the refiner learns from: an animal, a bad mask of it, and the click that would mend it.
 
 Bad masks are made as proposals are bad: nothing there yet, an outline that wanders, a part missing,
-a neighbor taken along, ground taken along.
+a neighbor taken along, ground taken along. Boxes and extreme points (Maninis et al. 2018,
+arXiv:1711.09081) are bad masks as well, which nobody has clicked at.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from model.assist.crops import GRAY, SIDE, Window, crop, cut
 
 EARLIER = 3  # clicks at most that came before
 REGION = 2.0  # longer sides of an animal around it that its examples may show
-KINDS = ("nothing", "wandering", "part", "neighbor", "ground")
-SHARES = (0.3, 0.3, 0.15, 0.15, 0.1)  # of the kinds
+KINDS = ("nothing", "wandering", "part", "neighbor", "ground", "box", "extremes")
+SHARES = (0.25, 0.25, 0.1, 0.15, 0.1, 0.1, 0.05)  # of the kinds
+OFF = 0.06  # sides by which a drawn box misses the animal's, at most
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -51,10 +53,7 @@ def example(picture: Picture, animal: int, rng: Rng, before: Mask | None = None)
     picture, before = _near(picture, animal, before)
     truth = picture.animals[animal]
     others = [one for k, one in enumerate(picture.animals) if k != animal]
-    bad = spoiled(truth, others, rng) if before is None else before
-    clicks = [*_earlier(truth, bad, rng)]
-    last = next_click(truth, bad, rng)
-    clicks += [last] if last else []
+    bad, clicks = begun(truth, others, rng) if before is None else _clicked(truth, before, rng)
     window = _window(truth, bad, clicks, rng)
     made = crop(_recolored(picture.image, window, rng), *_moved(bad, clicks, window))
     right = cut(truth.view(np.uint8), window, 0).astype(np.float32)
@@ -121,9 +120,28 @@ def _beside(truth: Mask) -> Mask:
 # --- bad masks ------------------------------------------------------------------------------------
 
 
-def spoiled(truth: Mask, others: Sequence[Mask], rng: Rng) -> Mask:
-    """A bad mask of an animal (H, W); without any pixel where nothing is there yet."""
-    kind = rng.choice(KINDS, p=SHARES)
+def begun(truth: Mask, others: Sequence[Mask], rng: Rng) -> tuple[Mask, list[Click]]:
+    """A bad mask (H, W) of an animal and the clicks it has had, the one that would mend it last.
+
+    Without any pixel where nothing is there yet; without a click after a box.
+    """
+    kind = str(rng.choice(KINDS, p=SHARES))
+    if kind == "box":
+        return boxed(truth, rng), []
+    if kind == "extremes":
+        points = extremes(truth, rng)
+        return hull(points, truth.shape), points
+    return _clicked(truth, spoiled(truth, others, kind, rng), rng)
+
+
+def _clicked(truth: Mask, bad: Mask, rng: Rng) -> tuple[Mask, list[Click]]:
+    """The mask, and clicks at it."""
+    last = next_click(truth, bad, rng)
+    return bad, [*_earlier(truth, bad, rng), *([last] if last else [])]
+
+
+def spoiled(truth: Mask, others: Sequence[Mask], kind: str, rng: Rng) -> Mask:
+    """A mask (H, W) that is bad in one of the first five `KINDS`."""
     if kind == "nothing":
         return np.zeros_like(truth)
     bad = wandering(truth, rng)
@@ -134,6 +152,36 @@ def spoiled(truth: Mask, others: Sequence[Mask], rng: Rng) -> Mask:
     elif kind == "ground":
         bad |= _patch(truth, rng)
     return bad
+
+
+def boxed(truth: Mask, rng: Rng) -> Mask:
+    """The box that a person draws around an animal, filled."""
+    rows, columns = (np.flatnonzero(truth.any(axis)) for axis in (1, 0))
+    ends = np.array([rows[0], rows[-1] + 1, columns[0], columns[-1] + 1], np.float64)
+    sides = np.repeat([ends[1] - ends[0], ends[3] - ends[2]], 2)
+    top, bottom, left, right = np.round(ends + rng.uniform(-OFF, OFF, 4) * sides).astype(int)
+    box = np.zeros_like(truth)
+    box[max(0, top) : max(top, bottom, 1), max(0, left) : max(left, right, 1)] = True
+    return box
+
+
+def extremes(truth: Mask, rng: Rng) -> list[Click]:
+    """The topmost, lowest, leftmost and rightmost point of an animal, not quite."""
+    rows, columns = np.nonzero(truth)
+    size = float(np.sqrt(rows.size))
+    ends = [rows.argmin(), rows.argmax(), columns.argmin(), columns.argmax()]
+    shift = rng.uniform(-0.5, 0.5, (4, 2)) * OFF * size
+    found = zip(columns[ends] + shift[:, 0], rows[ends] + shift[:, 1], strict=True)
+    return [Click(float(x) + 0.5, float(y) + 0.5, True) for x, y in found]
+
+
+def hull(points: Sequence[Click], shape: tuple[int, ...]) -> Mask:
+    """(H, W) bool: the convex hull of the clicks."""
+    corners = np.array([(click.x - 0.5, click.y - 0.5) for click in points], np.float32)
+    drawn = np.zeros(shape, np.uint8)
+    around = cv2.convexHull(corners).reshape(-1, 2)
+    cv2.fillConvexPoly(drawn, np.round(around).astype(np.int32), 1)
+    return drawn.view(np.bool_)
 
 
 def wandering(truth: Mask, rng: Rng, most: float = 0.12) -> Mask:

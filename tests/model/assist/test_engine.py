@@ -7,9 +7,10 @@ from functools import partial
 import numpy as np
 import pytest
 
+from data_io.geometry import mask_of_parts, parts_of_mask
 from model.assist.clicks import Click
 from model.assist.crops import SIDE
-from model.assist.engine import clicked
+from model.assist.engine import change, clicked, in_box, through
 
 HEIGHT, WIDTH = 120, 160
 
@@ -69,3 +70,65 @@ def test_two_hundred_clicks_on_one_animal():
         clicks.append(Click(x, y, bool(COW[int(y), int(x)])))
         mask = clicked(by_color, PAINTED, mask, clicks, 50.0)
     assert iou(mask, COW) > 0.95
+
+
+# --- outlines -------------------------------------------------------------------------------------
+
+LARGE = np.zeros((600, 900, 3), np.uint8)
+LARGE[300:400, 500:620] = 200
+
+
+def raster(parts):
+    return mask_of_parts(parts, 600, 900)
+
+
+WHOLE = LARGE[..., 0] > 0
+
+
+def test_a_first_click_adds_the_animal_where_it_lies_in_a_large_image():
+    made = change(by_color, LARGE, (), [Click(560.5, 350.5, True)], 100.0)
+    assert iou(raster(made.added), WHOLE) > 0.95
+    assert made.removed == ()
+
+
+def test_a_click_says_only_what_it_adds_or_takes():
+    half = parts_of_mask(WHOLE & (np.arange(900) < 560))
+    made = change(by_color, LARGE, half, [Click(600.5, 350.5, True)], 100.0)
+    assert made.removed == ()
+    assert not (raster(made.added) & raster(half)).any()
+    assert iou(raster(made.added) | raster(half), WHOLE) > 0.93
+    much = parts_of_mask(WHOLE | np.roll(WHOLE, 60, axis=1))
+    made = change(by_color, LARGE, much, [Click(650.5, 350.5, False)], 100.0)
+    assert made.added == ()
+    assert iou(raster(much) & ~raster(made.removed), WHOLE) > 0.93
+
+
+def test_what_is_right_gets_an_empty_answer():
+    right = parts_of_mask(WHOLE)
+    assert change(by_color, LARGE, right, [Click(560.5, 350.5, True)], 100.0) == ((), ())
+    assert change(by_color, LARGE, right, [Click(-5, 350.5, True)], 100.0) == ((), ())
+
+
+def test_an_animal_of_twelve_pixels():
+    tiny = np.zeros((600, 900, 3), np.uint8)
+    tiny[100:112, 200:212] = 200
+    made = change(by_color, tiny, (), [Click(206.5, 106.5, True)], 12.0)
+    assert iou(raster(made.added), tiny[..., 0] > 0) > 0.9
+
+
+@pytest.mark.parametrize("box", [(490, 290, 630, 410), (630, 410, 490, 290)])
+def test_a_box_whichever_way_it_was_drawn(box):
+    assert iou(raster(in_box(by_color, LARGE, box)), WHOLE) > 0.95
+
+
+@pytest.mark.parametrize("box", [(-50, -40, -10, -5), (10, 10, 10, 80), (5000, 0, 6000, 90)])
+def test_a_box_without_a_pixel_holds_nothing(box):
+    assert in_box(by_color, LARGE, box) == ()
+
+
+def test_extreme_points_and_scribbles():
+    ends = [(560, 301), (618, 350), (560, 398), (501, 350)]
+    assert iou(raster(through(by_color, LARGE, ends)), WHOLE) > 0.95
+    scribble = [(510 + 4 * k, 350 + 30 * (k % 2)) for k in range(25)]
+    assert iou(raster(through(by_color, LARGE, scribble)), WHOLE) > 0.8
+    assert through(by_color, LARGE, [(-5, 3)]) == ()

@@ -8,7 +8,17 @@ import pytest
 from data_io.scenes import scene
 from model.assist import examples
 from model.assist.crops import SIDE
-from model.assist.examples import KINDS, Picture, example, spoiled, wandering
+from model.assist.examples import (
+    KINDS,
+    Picture,
+    begun,
+    boxed,
+    example,
+    extremes,
+    hull,
+    spoiled,
+    wandering,
+)
 
 
 @pytest.fixture(scope="module")
@@ -41,24 +51,47 @@ def test_a_real_bad_mask_is_shown_as_it_is(picture):
     assert ((made.crop[3] > 0.5) != (made.truth > 0.5)).mean() < 0.01
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_bad_masks_are_bad_in_their_way(picture, monkeypatch, kind):
-    shares = tuple(float(one == kind) for one in KINDS)
-    monkeypatch.setattr(examples, "SHARES", shares)
-    sizes = [int(one.sum()) for one in picture.animals]
-    truth = picture.animals[int(np.argmax(sizes))]
-    others = [one for one in picture.animals if one is not truth]
-    made = [spoiled(truth, others, np.random.default_rng(seed)) for seed in range(12)]
-    shares_kept = [float((bad & truth).sum() / truth.sum()) for bad in made]
-    extra = [float((bad & ~truth).sum() / truth.sum()) for bad in made]
+@pytest.fixture
+def largest(picture):
+    truth = max(picture.animals, key=lambda one: int(one.sum()))
+    return truth, [one for one in picture.animals if one is not truth]
+
+
+@pytest.mark.parametrize("kind", KINDS[:5])
+def test_bad_masks_are_bad_in_their_way(largest, kind):
+    truth, others = largest
+    made = [spoiled(truth, others, kind, np.random.default_rng(seed)) for seed in range(12)]
+    kept = np.mean([(bad & truth).sum() / truth.sum() for bad in made])
+    extra = np.mean([(bad & ~truth).sum() / truth.sum() for bad in made])
     if kind == "nothing":
         assert not any(bad.any() for bad in made)
     elif kind == "part":
-        assert np.mean(shares_kept) < 0.8
-    elif kind in ("neighbor", "ground"):
-        assert np.mean(extra) > 0.1
+        assert kept < 0.8
+    elif kind == "wandering":
+        assert kept > 0.6
     else:
-        assert np.mean(shares_kept) > 0.6
+        assert extra > 0.1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_is_drawn_with_its_clicks(largest, monkeypatch, kind):
+    truth, others = largest
+    monkeypatch.setattr(examples, "SHARES", tuple(float(one == kind) for one in KINDS))
+    bad, clicks = begun(truth, others, np.random.default_rng(0))
+    assert bad.any() == (kind != "nothing")
+    assert len(clicks) == {"box": 0, "extremes": 4}.get(kind, len(clicks))
+    assert clicks or kind == "box"
+
+
+def test_boxes_and_extreme_points_lie_around_the_animal(largest):
+    truth, _ = largest
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        assert (boxed(truth, rng) & truth).sum() > 0.8 * truth.sum()
+        points = extremes(truth, rng)
+        assert all(click.positive for click in points)
+        inside = hull(points, truth.shape)
+        assert (inside & truth).sum() > 0.4 * truth.sum()
 
 
 def test_an_outline_wanders_no_farther_than_it_should(picture):
