@@ -70,9 +70,13 @@ def cattle(folder: str, labels: int, more: str = "") -> Callable[[Path, int], Ma
     return draw
 
 
-def coco_images(folder: Path) -> dict[str, SnapshotImage]:
-    """Every image of a COCO folder, its animals as one category, by file name."""
-    document = json.loads((folder / "annotations.json").read_text())
+def coco_images(folder: Path, document: dict[str, Any] | None = None) -> dict[str, SnapshotImage]:
+    """Every image of a COCO folder, its animals as one category, by file name.
+
+    Args:
+        document: what is read instead of its annotations.
+    """
+    document = document or json.loads((folder / "annotations.json").read_text())
     animals: dict[int, list[dict[str, Any]]] = {}
     for annotation in document["annotations"]:
         animals.setdefault(annotation["image_id"], []).append(annotation)
