@@ -8,7 +8,7 @@ repairs, or an outline drawn from scratch; none is ever the target itself.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -195,44 +195,58 @@ class Annotator:
         if biased or believed >= self.traits.accepts:
             return Step(target.key, named, kept)
         drawn = self._drawn(target)
-        anew = Step(target.key, (*named, *drawn.actions), drawn.label)
         if rle_iou(shown.rle, target.rle) < self.traits.hopeless:
-            return anew
-        most = STANDARD.seconds(drawn.actions)
-        actions, parts = self._repaired(look, target, shown, rng, most)
-        if STANDARD.seconds(actions) > most:
-            return anew
-        label = Label(shown.id, target.category, parts) if parts else kept
+            return Step(target.key, (*named, *drawn.actions), drawn.label)
+        actions, parts = self._repaired(look, target, shown, rng, STANDARD.seconds(drawn.actions))
+        if parts is None:
+            return Step(target.key, (*named, *actions, *drawn.actions), drawn.label)
+        label = Label(shown.id, target.category, parts) if actions else kept
         return Step(target.key, (*named, *actions), label)
 
     def _repaired(
         self, look: _Look, target: Target, shown: Shown, rng: np.random.Generator, most: float
-    ) -> tuple[list[Action], Parts]:
+    ) -> tuple[list[Action], Parts | None]:
         """Repair the errors that are seen, largest first, until the label looks good enough.
 
+        Who has repaired something and still finds it bad looks again; who sees nothing wrong any
+        more is content.
+
         Args:
-            most: seconds after which drawing anew is quicker; the rest is not thought through.
+            most: seconds from which on drawing anew is quicker than what a look shows to do.
 
         Returns:
-            What was done, and the outline; () where nothing was.
+            What was done, and the outline; None where it is drawn anew after all.
         """
         window = around([target.rle, shown.rle])
         mask, wanted = crop_of_rle(shown.rle, window), crop_of_rle(target.rle, window)
-        left = [e for e in errors(mask, wanted) if look.notices(e, window, wanted, rng)]
         made: list[Action] = []
-        for error, lit in ((e, look.is_lit(e.mask, window, wanted)) for e in left[:MOST_REPAIRS]):
+        while True:
+            planned: list[Action] = []
+            good = False
+            for repair in self._seen_repairs(look, mask, wanted, window, rng):
+                mask = repair.mask
+                planned += repair.actions
+                if STANDARD.seconds(planned) > most or not mask.any():
+                    return made, None
+                believed = iou(mask, wanted) + rng.normal(0, self.traits.doubt)
+                if good := believed >= self.traits.accepts:
+                    break
+            made += planned
+            if good or not planned:
+                return made, parts_of_mask(mask, *window[:2])
+            made.append(Action("think"))
+
+    def _seen_repairs(
+        self, look: _Look, mask: Mask, wanted: Mask, window: Window, rng: np.random.Generator
+    ) -> Iterator[Repair]:
+        """Of the errors seen at one look, each a repair of what the one before has left."""
+        seen = [e for e in errors(mask, wanted) if look.notices(e, window, wanted, rng)]
+        for error in seen[:MOST_REPAIRS]:
+            lit = look.is_lit(error.mask, window, wanted)
             repair = _chosen(mask, wanted, error, lit, look.screen, rng)
-            if repair is None:
-                continue
-            mask = repair.mask
-            made += repair.actions
-            if STANDARD.seconds(made) > most:
-                break
-            if iou(mask, wanted) + rng.normal(0, self.traits.doubt) >= self.traits.accepts:
-                break
-        if not made or not mask.any():
-            return [], ()
-        return made, parts_of_mask(mask, *window[:2])
+            if repair is not None:
+                mask = repair.mask
+                yield repair
 
     # --- chance -----------------------------------------------------------------------------------
 

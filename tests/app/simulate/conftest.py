@@ -53,7 +53,7 @@ class FakeModels:
         verified = sum(one.verified == "whole" for one in states)
         if not verified:
             return None
-        return FakeModel(f"n{verified}", store.categories()[0].id, max(1, 5 - verified))
+        return FakeModel(f"n{verified}", store.categories()[0].id, max(1, 3 - verified))
 
 
 def _image(folder: Path, number: int, group: str) -> HiddenImage:
