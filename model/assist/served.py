@@ -1,0 +1,113 @@
+"""A refiner's weights as something that answers quickly: ONNX Runtime, without torch.
+
+``python -m model.assist.served WEIGHTS FILE`` exports; `answer_file` does that once for each file
+of weights, in a process of its own, because torch takes seconds to load and much memory to keep.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from data_io.atomic import file_sha256, write_atomic
+from data_io.errors import DataError
+from model.assist.crops import SIDE
+
+GENERAL = Path(__file__).with_name("refiner.safetensors")  # from `model.assist.recipe`
+CHANNELS = 6
+REMEDY = "delete the file; it is made again"
+
+Floats = NDArray[np.float32]
+
+
+class Served:
+    """Answers a crop; may be asked from several threads.
+
+    Args:
+        path: file of `answer_file`.
+        threads: of ONNX Runtime; None lets it decide.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+
+    def __init__(self, path: Path, threads: int | None = None) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or 0
+        options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # the runtime's exceptions share no public base class
+            raise DataError(path, "is no network ONNX Runtime can read", REMEDY) from error
+
+    def __call__(self, crop: Floats) -> Floats:
+        """Logits (SIDE, SIDE) of a crop (6, SIDE, SIDE), see `model.assist.network.Refiner`."""
+        said = self._session.run(["mask"], {"crop": crop[None]})
+        return np.asarray(said[0][0, 0], np.float32)
+
+
+def answer_file(weights: Path, folder: Path) -> Path:
+    """The exported file of these weights in a folder, made when it is missing.
+
+    Raises:
+        DataError: the weights are missing or damaged, or the export failed.
+    """
+    if not weights.is_file():
+        raise DataError(weights, "there are no weights of the refiner", "install the project anew")
+    path = folder / f"refiner-{file_sha256(weights)[:12]}.onnx"
+    if path.is_file():
+        return path
+    done = subprocess.run(
+        [sys.executable, "-m", "model.assist.served", str(weights), str(path)],
+        cwd=Path(__file__).resolve().parents[2],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    if done.returncode or not path.is_file():
+        said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise DataError(path, f"the refiner could not be exported ({said})", "try again")
+    return path
+
+
+def export(weights: Path, path: Path) -> None:
+    """Write ``crop`` (1, 6, SIDE, SIDE) -> ``mask`` (1, 1, SIDE, SIDE), logits.
+
+    Raises:
+        DataError: the weights are damaged.
+        StoreError: the disk is full or cannot be written.
+    """
+    import torch
+
+    from model.assist.training import load
+
+    network, buffer = load(weights).eval(), io.BytesIO()
+    with torch.no_grad():
+        torch.onnx.export(
+            network,
+            (torch.zeros(1, CHANNELS, SIDE, SIDE),),
+            buffer,  # type: ignore[arg-type]
+            input_names=["crop"],
+            output_names=["mask"],
+            opset_version=17,
+            dynamo=False,
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, buffer.getvalue())
+
+
+if __name__ == "__main__":
+    export(Path(sys.argv[1]), Path(sys.argv[2]))
