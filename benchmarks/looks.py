@@ -67,9 +67,8 @@ class Twice(Predictor):
         step = (columns * STRIDE / width, rows * STRIDE / height)
         other = np.stack([resample(np.ascontiguousarray(p), step, *one.shape[1:]) for p in turned])
         classes = len(self.categories) + 1
-        other[classes] = one[classes]  # the glance of the first look
-        other[classes + 2] *= -1 / step[0]  # votes: x points the other way, cells are larger
-        other[classes + 3] *= 1 / step[1]
+        other[classes + 1] *= -1 / step[0]  # votes: x points the other way, cells are larger
+        other[classes + 2] *= 1 / step[1]
         return np.asarray((1 - self.way.weight) * one + self.way.weight * other, np.float32)
 
 

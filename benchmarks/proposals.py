@@ -1,11 +1,11 @@
 """Time whole proposals: ``python -m benchmarks.proposals [--version DIR] [--images N]``.
 
-A proposal is scaling, the network with a glance at the mirror image, instances with simplified
-outlines, the uncertainty map and its regions. Without a version the weights of a network with an
-instance head are random, which costs the same time, and the later stages read the scene's own
-animals, softened, in place of its answer. "crowd" is the way from such answers to instances with
-outlines alone, for 30 animals on 512 x 512 pixels. Prints one JSON object: median and 95th
-percentile of every stage in milliseconds.
+A proposal is scaling, the network, instances with simplified outlines, the uncertainty map, what is
+left to wait for of the glance at the mirror image, and regions. Without a version the weights of a
+network with an instance head are random, which costs the same time, and the later stages read the
+scene's own animals, softened, in place of its answer. "crowd" is the way from such answers to
+instances with outlines alone, for 30 animals on 512 x 512 pixels. Prints one JSON object: median
+and 95th percentile of every stage in milliseconds.
 """
 
 from __future__ import annotations
@@ -119,13 +119,14 @@ def propose(
     """
     height, width = image.shape[:2]
     names, made_by = predictor.categories, predictor.version
-    said = timed("network", partial(predictor.seen, image))
+    said = timed("network", partial(predictor.looked, image))
     answer, maps = instead or said[:2]
     apart = partial(tell_apart, answer, height, width, names, made_by, maps)
     found, doubt = timed("instances", apart)
     unsure, whose = timed("uncertainty", partial(_unsure, answer, doubt))
+    differs = timed("glance", said.differs.result)
     classes = len(answer)
-    asked = partial(regions, unsure, found, height, width, doubts=Doubts(whose, said.differs))
+    asked = partial(regions, unsure, found, height, width, doubts=Doubts(whose, differs))
     asked = partial(asked, classes=classes, version=made_by, image="")
     places = timed("regions", asked)
     timed("score", partial(uncertainty.image_score, unsure, classes))

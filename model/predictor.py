@@ -14,6 +14,7 @@ torch with autocast.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,6 +60,18 @@ class Seen(NamedTuple):
     probability: Floats  # (C, h, w) softmax, calibrated
     maps: InstanceMaps | None  # of the instance head, where there is one
     differs: Floats  # (h, w) in [0, 1]: probability that a glance at the mirror image moves
+
+
+class Looked(NamedTuple):
+    """As `Seen`, while the glance is still under way."""
+
+    probability: Floats
+    maps: InstanceMaps | None
+    differs: Future[Floats]
+
+
+# Glances at mirror images: the processor's other cores are idle while animals are told apart.
+_ASIDE = ThreadPoolExecutor(1, "glance")
 
 
 class Predictor:
@@ -136,11 +149,11 @@ class Predictor:
             image: (H, W, 3) uint8 RGB of any size.
         """
         height, width = image.shape[:2]
-        probability, maps, differs = self.seen(image)
+        probability, maps, glance = self.looked(image)
         made = instances.tell_apart(probability, height, width, self.categories, self.version, maps)
         whose = uncertainty.whose_doubt(probability, made.doubt)
         unsure = uncertainty.uncertainty_map(probability, whose)
-        return Prediction(probability, unsure, made.instances, Doubts(whose, differs))
+        return Prediction(probability, unsure, made.instances, Doubts(whose, glance.result()))
 
     def maps(self, image: NDArray[np.uint8]) -> tuple[Floats, InstanceMaps | None]:
         """What the network says of an image.
@@ -152,51 +165,62 @@ class Predictor:
             Softmax (C, ceil(H/4), ceil(W/4)) float32 that sums to 1 over C, and the maps of the
             instance head on the same grid, where there is one.
         """
-        probability, maps, _ = self.seen(image)
-        return probability, maps
+        return self._sorted(self._layers(image)[0])
 
     def seen(self, image: NDArray[np.uint8]) -> Seen:
         """As `maps`, and how much a glance at the mirror image disagrees."""
+        probability, maps, glance = self.looked(image)
+        return Seen(probability, maps, glance.result())
+
+    def looked(self, image: NDArray[np.uint8]) -> Looked:
+        """As `seen`, without waiting for the glance."""
+        layers, zoom = self._layers(image)
+        said = layers[: len(self.categories) + 1]
+        glance = _ASIDE.submit(self._differs, image, said, zoom)
+        return Looked(*self._sorted(layers), glance)
+
+    def _layers(self, image: NDArray[np.uint8]) -> tuple[Floats, float]:
+        """What `_look` says of a whole image, or of its tiles, and at which zoom that was."""
         require_image(image)
         height, width = image.shape[:2]
         usual = self.scaling.usual(width, height)
         layers = self._look(image, usual)
         wanted = self.scaling.wanted(width, height, self.scaling.small)
-        if wanted > LARGER * usual:
-            layers = self._in_tiles(image, layers, wanted)
-        return self._sorted(layers)
+        if wanted <= LARGER * usual:
+            return layers, usual
+        return self._in_tiles(image, layers, wanted), wanted
 
-    def _sorted(self, layers: Floats) -> Seen:
-        said, (differs, *rest) = np.split(layers, [len(self.categories) + 1])
+    def _sorted(self, layers: Floats) -> tuple[Floats, InstanceMaps | None]:
+        said, rest = np.split(layers, [len(self.categories) + 1])
         probability = tempered(said, self.calibration.temperature)
-        if not rest:
-            return Seen(probability, None, differs)
+        if not len(rest):
+            return probability, None
         center, x, y, contact, core = rest
-        maps = InstanceMaps(center, np.stack([x, y]), contact, core)
-        return Seen(probability, maps, differs)
+        return probability, InstanceMaps(center, np.stack([x, y]), contact, core)
 
     def _in_tiles(self, image: NDArray[np.uint8], whole: Floats, zoom: float) -> Floats:
         """`_look` at a larger size, but for animals that are whole in no tile, those of `whole`."""
-        tile = round(self.scaling.max_side / zoom / STRIDE) * STRIDE
-        overlap = round(OVERLAP * tile)
-        fine = tiled(image, lambda part: self._look(part, zoom), tile, overlap)
-        probability, maps, _ = self._sorted(whole)
-        numbers = instances.numbered(probability, maps)
-        return np.where(animals_beyond(numbers, overlap), whole, fine)
+        fine = tiled(image, lambda part: self._look(part, zoom), *self._tile(zoom))
+        numbers = instances.numbered(*self._sorted(whole))
+        return np.where(animals_beyond(numbers, self._tile(zoom)[1]), whole, fine)
+
+    def _tile(self, zoom: float) -> tuple[int, int]:
+        """Side and overlap of tiles looked at with this zoom, image pixels."""
+        side = round(self.scaling.max_side / zoom / STRIDE) * STRIDE
+        return side, round(OVERLAP * side)
 
     def _look(self, image: NDArray[np.uint8], zoom: float) -> Floats:
         """The network's answer to an image scaled by `zoom`, on stride 4 of the image.
 
         Returns:
-            (C, h, w) softmax, disagreement, and where there is an instance head center, x, y (in
-            cells of the image), contact and core.
+            (C, h, w) softmax, and where there is an instance head center, x, y (in cells of the
+            image), contact and core.
         """
         height, width = image.shape[:2]
         h, w = max(1, round(height * zoom)), max(1, round(width * zoom))
         scaled = cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA) if zoom < 1 else image
         said = self._run(self._batch(scaled))
-        probability = _softmax(said[0][0])
-        parts = [probability, self._glance(scaled, probability)]
+        parts = [_softmax(said[0][0])]
         if len(said) > 1:
             animals = said[1][0].copy()
             animals[1:3] *= np.float32(1 / (zoom * STRIDE))  # pixels at this size -> image's cells
@@ -208,21 +232,30 @@ class Predictor:
         step = (w / width, h / height)
         return np.stack([resample(layer, step, rows, columns) for layer in layers])
 
-    def _glance(self, image: NDArray[np.uint8], probability: Floats) -> Floats:
-        """What the mirror image, half as large, is seen otherwise than (C, h, w): (1, h, w).
+    def _differs(self, image: NDArray[np.uint8], said: Floats, zoom: float) -> Floats:
+        """How much a glance at the mirror image, half as large, moves of what was said (h, w).
 
         A second look at full size costs as much as the first, and outlines drawn from both were no
         better (decision 37).
         """
+        side, overlap = self._tile(zoom)
+        if zoom > LARGER * self.scaling.usual(image.shape[1], image.shape[0]):
+            other = tiled(image, lambda part: self._mirrored(part, zoom), side, overlap)
+        else:
+            other = self._mirrored(image, zoom)
+        return np.asarray(np.abs(said - other).sum(0) * np.float32(0.5), np.float32)
+
+    def _mirrored(self, image: NDArray[np.uint8], zoom: float) -> Floats:
+        """The softmax (C, h, w) of the mirror image at half that zoom, turned back."""
         height, width = image.shape[:2]
         # Whole cells, so that the answer turned back lies on the grid of the image.
-        rows, columns = (max(1, round(side / (2 * STRIDE))) for side in (height, width))
+        rows, columns = (max(1, round(zoom * side / (2 * STRIDE))) for side in (height, width))
         half = cv2.resize(image, (columns * STRIDE, rows * STRIDE), interpolation=cv2.INTER_AREA)
         turned = self._run(self._batch(half[:, ::-1]))
         back = _softmax(turned[0][0])[:, :rows, :columns][..., ::-1]
         step = (columns * STRIDE / width, rows * STRIDE / height)
-        other = [resample(np.ascontiguousarray(p), step, *probability.shape[1:]) for p in back]
-        return np.abs(probability - np.stack(other)).sum(0, keepdims=True) * np.float32(0.5)
+        grid = -(-height // STRIDE), -(-width // STRIDE)
+        return np.stack([resample(np.ascontiguousarray(p), step, *grid) for p in back])
 
     def _batch(self, image: NDArray[np.uint8]) -> Floats:
         """(H, W, 3) bytes -> (1, 3, H', W') normalized, padded to a multiple of 32."""
