@@ -28,6 +28,7 @@ from data_io.geometry import (
     parts_to_json,
     rle_of_parts,
 )
+from data_io.simplify import coarser
 from data_io.types import Instance, Part, Parts, ReviewRegion
 from model.instances import STRIDE, resample
 from model.review_cost import ANSWER, Kind, review_seconds
@@ -346,11 +347,7 @@ def _outline(region: Mask, window: Window, height: int, width: int, config: Regi
 
 def _smoothed(part: Part, tolerance: float) -> Part:
     """A part with fewer vertices; a highlight needs no raster guarantee, so no search is spent."""
-    shape = shapely.simplify(shapely.Polygon(part.outer, part.holes), tolerance)
-    if not isinstance(shape, shapely.Polygon) or shape.is_empty:
-        return part
-    rings = [np.array(ring.coords, np.float64)[:-1] for ring in (shape.exterior, *shape.interiors)]
-    return Part(rings[0], tuple(rings[1:]))
+    return coarser(shapely.Polygon(part.outer, part.holes), tolerance) or part
 
 
 def _within_budget(
