@@ -28,7 +28,7 @@ LONG_MS = 300_000  # that learning may take where the machine has other work to 
 SETTINGS = {
     "nice": 0,  # or it would hardly get a turn on a machine that has other work to do
     "steps": 24,  # enough to find the animals, however busy the machine is,
-    "worse": 0.5,  # but not as well as the instant model, which only longer trainings surpass
+    "worse": 1.0,  # but not as well as the instant model, which only longer trainings surpass
     "retrain_images": ACCEPTED,
     "retrain_regions": 0,
     "retrain_idle": 0,
