@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import cv2
 import numpy as np
@@ -24,6 +23,7 @@ from model.instances import STRIDE, resample
 from model.pieces import InstanceMaps
 from model.targets import animal_targets
 
+SAID = 5  # numbers of a cell
 CELLS = 1000  # of one image that teach, at most
 ENOUGH = 3  # animals; fewer say too little, and their shape tells animals apart better
 PENALTY = 0.1  # of squared weights, on features of unit spread; chosen on label draws 10 and 11
@@ -34,23 +34,25 @@ Doubles = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Interior:
-    """Cells inside the drawn animals of one image.
+    """Cells inside the drawn animals of one image: all of them that a regression needs to know.
+
+    Of a cell there are K features, and what is said of it: center, contact, core, and x and y to
+    the middle in cells of stride 4.
 
     Attributes:
-        features: (n, K) float32.
-        said: (n, 5) float32: center, contact, core, and x and y to the middle in cells of stride 4.
+        mean: (K + 5,) of both, one behind the other. products: (K + 5, K + 5), mean of theirs.
         animals: how many they are.
     """
 
-    features: Floats
-    said: Floats
+    mean: Doubles
+    products: Doubles
     animals: int
 
-    @cached_property
-    def moments(self) -> tuple[Doubles, Doubles]:
-        """Mean (K + 5,) of features and of what is said, and that of their products, twice that."""
-        both = np.concatenate([self.features, self.said], axis=1).astype(np.float64)
-        return both.mean(0), both.T @ both / len(both)
+    @staticmethod
+    def of(features: Floats, said: Floats, animals: int) -> Interior:
+        """Of (n, K) features and (n, 5) of what is said."""
+        both = np.concatenate([features, said], axis=1).astype(np.float64)
+        return Interior(both.mean(0), both.T @ both / len(both), animals)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +68,15 @@ class AnimalHead:
 
 
 def interior(maps: FeatureMaps, drawn: Sequence[Instance], seed: int = 0) -> Interior | None:
-    """What the animals of an image teach, those drawn later on top; None where no cell is theirs.
+    """What the animals of an image teach; None where no cell is theirs. See `cells`."""
+    found = cells(maps, drawn, seed)
+    return None if found is None else Interior.of(*found, len(drawn))
+
+
+def cells(
+    maps: FeatureMaps, drawn: Sequence[Instance], seed: int = 0
+) -> tuple[Floats, Floats] | None:
+    """Features (n, K) of cells inside animals, those drawn later on top, and what is said (n, 5).
 
     Args:
         maps: the image's features.
@@ -89,7 +99,7 @@ def interior(maps: FeatureMaps, drawn: Sequence[Instance], seed: int = 0) -> Int
         kept = np.random.default_rng(seed).choice(row.size, CELLS, replace=False)
         row, column = row[kept], column[kept]
     said = cv2.resize(_said(ids), (w, h), interpolation=cv2.INTER_LINEAR)
-    return Interior(maps.at(row, column), said[row, column], len(drawn))
+    return maps.at(row, column), said[row, column]
 
 
 def _said(ids: NDArray[np.uint16]) -> Floats:
@@ -103,9 +113,9 @@ def fit(interiors: Sequence[Interior], penalty: float = PENALTY) -> AnimalHead |
     """The head that all images teach, each counting the same; None with too few animals."""
     if sum(one.animals for one in interiors) < ENOUGH:
         return None
-    mean = np.mean([one.moments[0] for one in interiors], axis=0)
-    products = np.mean([one.moments[1] for one in interiors], axis=0) - np.outer(mean, mean)
-    k = interiors[0].features.shape[1]
+    mean = np.mean([one.mean for one in interiors], axis=0)
+    products = np.mean([one.products for one in interiors], axis=0) - np.outer(mean, mean)
+    k = len(mean) - SAID
     spread = np.sqrt(np.maximum(np.diag(products)[:k], 0)) + 1e-3
     inner = products[:k, :k] / np.outer(spread, spread)
     inner[np.diag_indices(k)] += penalty

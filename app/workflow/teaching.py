@@ -9,6 +9,7 @@ from data_io.store import ImageState
 
 PREFIX = "instant-"  # of the version ids
 APART = (*SET_ASIDE, "val")  # splits that never teach
+MOST = 400  # images: more would say little more, and take a megabyte and a look at each
 
 
 def is_instant(version: str | None) -> bool:
@@ -17,8 +18,11 @@ def is_instant(version: str | None) -> bool:
 
 
 def teachers(states: Mapping[str, ImageState]) -> list[ImageState]:
-    """The images that the instant model learns from: those with a revision that says something."""
-    return [
+    """The images that the instant model learns from: those with a revision that says something.
+
+    Of more than `MOST` those with the lowest ids, which are random and stay so.
+    """
+    telling = [
         one
         for one in states.values()
         if not one.excluded
@@ -26,3 +30,4 @@ def teachers(states: Mapping[str, ImageState]) -> list[ImageState]:
         and one.revision
         and (one.instances or one.verified != "none")
     ]
+    return telling if len(telling) <= MOST else sorted(telling, key=lambda one: one.id)[:MOST]

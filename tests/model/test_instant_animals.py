@@ -10,7 +10,7 @@ from data_io.types import Instance
 from model import instant, instant_animals
 from model.features import FeatureMaps
 from model.instances import STRIDE
-from model.instant_animals import AnimalHead, Interior, interior
+from model.instant_animals import AnimalHead, Interior, cells, interior
 from model.targets import animal_targets
 
 SIDE = 128
@@ -62,7 +62,7 @@ def test_a_linear_map_is_found_again():
     for n in (50, 200):
         features = rng.normal(2, 3, (n, 4))
         said = features @ weight + bias
-        images.append(Interior(features.astype(np.float32), said.astype(np.float32), 2))
+        images.append(Interior.of(features.astype(np.float32), said.astype(np.float32), 2))
     head = instant_animals.fit(images, penalty=1e-9)
     np.testing.assert_allclose(head.weight, weight, atol=1e-3)
     np.testing.assert_allclose(head.bias, bias, atol=1e-2)
@@ -70,7 +70,7 @@ def test_a_linear_map_is_found_again():
 
 def test_each_image_counts_the_same():
     def constant(value, n):
-        return Interior(np.zeros((n, 2), np.float32), np.full((n, 5), value, np.float32), 2)
+        return Interior.of(np.zeros((n, 2), np.float32), np.full((n, 5), value, np.float32), 2)
 
     head = instant_animals.fit([constant(0.0, 10), constant(1.0, 1000)])
     np.testing.assert_allclose(head.bias, 0.5, atol=1e-6)
@@ -79,20 +79,20 @@ def test_each_image_counts_the_same():
 def test_cells_are_those_of_the_animals_and_the_later_one_lies_on_top():
     over = [cow(np.s_[0:64], np.s_[0:64]), cow(np.s_[32:64], np.s_[32:64])]
     maps = FeatureMaps((np.zeros((32, 32, 3), np.float16),), SIDE, SIDE, 1.0)
-    made = interior(maps, over)
-    assert made.features.shape == (256, 3)
-    assert made.said.shape == (256, 5)
-    alone = interior(maps, over[1:])
-    assert len(alone.said) == 64
+    features, said = cells(maps, over)
+    assert features.shape == (256, 3)
+    assert said.shape == (256, 5)
+    _, alone = cells(maps, over[1:])
+    assert len(alone) == 64
     # votes of the upper one lead to its own middle
-    assert {tuple(row[3:]) for row in alone.said} <= {tuple(row[3:]) for row in made.said}
+    assert {tuple(row[3:]) for row in alone} <= {tuple(row[3:]) for row in said}
 
 
 def test_a_smaller_look_teaches_the_same_in_cells_of_the_image():
     half = FeatureMaps((np.zeros((16, 16, 3), np.float16),), SIDE, SIDE, 0.5)
-    made = interior(half, PAIR[:1])
-    assert len(made.said) == 4 * 5  # cells of 8 pixels whose middles lie inside
-    assert np.abs(made.said[:, 3]).max() > 3  # 44 pixels across: more than 3 cells of 4 to go
+    _, said = cells(half, PAIR[:1])
+    assert len(said) == 4 * 5  # cells of 8 pixels whose middles lie inside
+    assert np.abs(said[:, 3]).max() > 3  # 44 pixels across: more than 3 cells of 4 to go
 
 
 @pytest.mark.parametrize("drawn", [[], [cow(np.s_[0:1], np.s_[0:1])]], ids=["none", "a pixel"])
@@ -103,7 +103,7 @@ def test_without_a_cell_of_an_animal_nothing_is_learned(drawn):
 
 
 def test_two_animals_are_too_few():
-    one = Interior(np.zeros((9, 2), np.float32), np.zeros((9, 5), np.float32), 1)
+    one = Interior.of(np.zeros((9, 2), np.float32), np.zeros((9, 5), np.float32), 1)
     assert instant_animals.fit([one, one]) is None
     assert instant_animals.fit([one, one, one]) is not None
 
@@ -111,9 +111,9 @@ def test_two_animals_are_too_few():
 def test_no_more_cells_than_needed_and_always_the_same():
     maps = FeatureMaps((np.zeros((32, 32, 3), np.float16),), SIDE, SIDE, 1.0)
     drawn = [cow(np.s_[0:128], np.s_[0:128])]
-    one, other = interior(maps, drawn), interior(maps, drawn)
-    assert len(one.said) == instant_animals.CELLS
-    np.testing.assert_array_equal(one.said, other.said)
+    (_, one), (_, other) = cells(maps, drawn), cells(maps, drawn)
+    assert len(one) == instant_animals.CELLS
+    np.testing.assert_array_equal(one, other)
 
 
 def test_maps_are_in_range_and_of_the_images_grid():

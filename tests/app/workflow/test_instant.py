@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from app.workflow import instant as instant_learning
+from app.workflow import teaching
 from app.workflow.imports import import_source
 from app.workflow.instant import InstantLearning
 from app.workflow.teaching import is_instant, teachers
@@ -244,3 +245,14 @@ def test_a_merged_category_is_learned_as_its_target(herd):
     run_out(learning)
     cow = store.categories()[0].id
     assert {one.category for one in store.proposal(second).instances} == {cow}
+
+
+def test_of_many_images_always_the_same_few_teach(herd, monkeypatch):
+    store, made = herd
+    for image in list(made)[:3]:
+        save(store, made, image)
+    monkeypatch.setattr(teaching, "MOST", 2)
+    few = {one.id for one in teachers(store.image_states())}
+    assert few == set(sorted(list(made)[:3])[:2])
+    save(store, made, list(made)[3])
+    assert len(few & {one.id for one in teachers(store.image_states())}) >= 1
