@@ -269,10 +269,8 @@ def _compared(
         return _by_fresh(second, chosen, ahead, evidence)
     made = compare(pairs, chosen.level)
     good = _is_no_loss(made, chosen)
-    words = [
-        _figures(made, "validation IoU", ahead.id, good, chosen),
-        _counted(found, before, pairs),
-    ]
+    figures = _figures(made, VALIDATION, ahead.id, good, chosen)
+    words = [figures, _counted(found, before, pairs)]
     words += [] if good else [_worst(pairs)]
     words += [] if second is None else [f"a second opinion: {_opinion(second, ahead)}"]
     why = f"{'promoted' if good else 'kept aside'}: {'; '.join(words)}"

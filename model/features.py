@@ -20,11 +20,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from data_io.atomic import write_atomic
 from data_io.errors import DataError
+from model.onnx_session import open_session
 
 BACKBONE = "tf_efficientnet_lite0"
 MULTIPLE = 16  # padded image sides are multiples of the coarsest stride
@@ -125,18 +125,8 @@ class Encoder:
     """
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or 0
-        options.inter_op_num_threads = 1
-        # Idle workers would otherwise spin on the cores that serve people.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        try:
-            self._session = onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # the runtime's exceptions share no public base class
-            raise DataError(path, "is no network ONNX Runtime can read", REMEDY) from error
+        refusal = DataError(path, "is no network ONNX Runtime can read", REMEDY)
+        self._session = open_session(path, threads, refusal)
 
     def maps(self, image: Pixels, side: int) -> FeatureMaps:
         """Features of an image scaled to a long side of at most `side` pixels.

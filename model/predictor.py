@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 
@@ -32,6 +31,7 @@ from model.checkpoint import ONNX, load_version, read_meta
 from model.config import MASK_RCNN
 from model.instances import STRIDE, resample
 from model.network import MULTIPLE, SegmentationNetwork
+from model.onnx_session import open_session
 from model.pieces import InstanceMaps
 from model.prediction import Prediction
 from model.regions import Doubts
@@ -295,18 +295,8 @@ def _onnx(folder: Path, meta: Mapping[str, Any], threads: int | None) -> Run:
     if not path.is_file() or file_sha256(path) != meta.get("onnx_sha256"):
         why = f"{ONNX} is missing or was changed after it was saved"
         raise DataError(folder, why, REMEDY)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or 0
-    options.inter_op_num_threads = 1
-    # Idle workers would otherwise spin on the cores that serve people and training.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
-    try:
-        session = onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:  # the runtime's exceptions share no public base class
-        raise DataError(folder, f"{ONNX} cannot be read by ONNX Runtime", REMEDY) from error
+    refusal = DataError(folder, f"{ONNX} cannot be read by ONNX Runtime", REMEDY)
+    session = open_session(path, threads, refusal)
     names = [output.name for output in session.get_outputs()]
     classes = session.get_outputs()[0].shape[1]
     if classes != len(meta["categories"]) + 1:

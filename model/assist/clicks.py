@@ -45,6 +45,15 @@ def discs(clicks: Iterable[Click], height: int, width: int, radius: float = RADI
     return maps
 
 
+def hull(points: Iterable[Click], shape: tuple[int, ...]) -> Mask:
+    """(H, W) bool: the convex hull of the clicks."""
+    corners = np.array([(click.x - 0.5, click.y - 0.5) for click in points], np.float32)
+    drawn = np.zeros(shape, np.uint8)
+    around = cv2.convexHull(corners).reshape(-1, 2)
+    cv2.fillConvexPoly(drawn, np.round(around).astype(np.int32), 1)
+    return drawn.view(np.bool_)
+
+
 def next_click(truth: Mask, mask: Mask, rng: np.random.Generator | None = None) -> Click | None:
     """Where a person who wants `truth` clicks now; None where nothing is wrong.
 

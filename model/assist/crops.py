@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.assist.clicks import Click, discs
-from model.backbone import normalization
 
 SIDE = 224  # pixels of a crop
 MARGIN = 1.5  # side of a window over the longer side of what it is about
@@ -89,11 +88,14 @@ def crop(image: Bytes, mask: Mask, clicks: Sequence[Click], window: Window) -> F
     Args:
         image: (H, W, 3) uint8 RGB. mask: (H, W) bool. clicks: in image pixels.
     """
-    picture = _scaled(cut(image, window, GRAY)).astype(np.float32) / 255
-    mean, std = (np.array(values, np.float32) for values in normalization("tf_efficientnet_lite0"))
+    picture = _scaled(cut(image, window, GRAY)).astype(np.float32)
     before = _scaled(255 * cut(mask.view(np.uint8), window, 0))
     seen = [in_crop(click, window) for click in clicks]
-    layers = [((picture - mean) / std).transpose(2, 0, 1), before[None].astype(np.float32) / 255]
+    # In [-1, 1], as the default backbone wants it; `model.backbone` would load torch to say so.
+    layers = [
+        (picture / np.float32(127.5) - 1).transpose(2, 0, 1),
+        before[None].astype(np.float32) / 255,
+    ]
     return np.concatenate([*layers, discs(seen, SIDE, SIDE)])
 
 

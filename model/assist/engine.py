@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from data_io.geometry import mask_of_parts, parts_of_mask
 from data_io.types import Part, Parts
-from model.assist.clicks import Click
+from model.assist.clicks import Click, hull
 from model.assist.crops import LEAST, MARGIN, Window, crop, pasted
-from model.assist.examples import hull
 from model.assist.merge import TOUCH, merged
 
 AGAIN = 1.5  # a first answer is looked at again where its window is so much off
@@ -122,8 +121,7 @@ def _whole(answer: Answer, image: Bytes, before: Mask, clicks: Sequence[Click]) 
     if not before.any():
         return ()
     window = Window.for_click(before, clicks, 0.0)
-    found, shown = pasted(answer(crop(image, before, clicks, window)), window, *before.shape)
-    return parts_of_mask(found & shown)
+    return parts_of_mask(_asked(answer, image, before, clicks, window))
 
 
 def _asked(

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model.assist.clicks import Click, next_click
+from model.assist.clicks import Click, hull, next_click
 from model.assist.crops import GRAY, SIDE, Window, crop, cut
 
 EARLIER = 3  # clicks at most that came before
@@ -173,15 +173,6 @@ def extremes(truth: Mask, rng: Rng) -> list[Click]:
     shift = rng.uniform(-0.5, 0.5, (4, 2)) * OFF * size
     found = zip(columns[ends] + shift[:, 0], rows[ends] + shift[:, 1], strict=True)
     return [Click(float(x) + 0.5, float(y) + 0.5, True) for x, y in found]
-
-
-def hull(points: Sequence[Click], shape: tuple[int, ...]) -> Mask:
-    """(H, W) bool: the convex hull of the clicks."""
-    corners = np.array([(click.x - 0.5, click.y - 0.5) for click in points], np.float32)
-    drawn = np.zeros(shape, np.uint8)
-    around = cv2.convexHull(corners).reshape(-1, 2)
-    cv2.fillConvexPoly(drawn, np.round(around).astype(np.int32), 1)
-    return drawn.view(np.bool_)
 
 
 def wandering(truth: Mask, rng: Rng, most: float = 0.12) -> Mask:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -99,8 +98,3 @@ def parameters_of(network: Refiner, encoder: float, rest: float) -> list[dict[st
     known = {id(one) for one in slow}
     quick = [one for one in network.parameters() if id(one) not in known]
     return [{"params": slow, "lr": encoder}, {"params": quick, "lr": rest}]
-
-
-def crop_tensor(picture: Tensor, mask: Tensor, clicks: Tensor) -> Tensor:
-    """(B, 3, H, W), (B, 1, H, W) and (B, 2, H, W) -> what `Refiner` takes."""
-    return torch.cat([picture, mask, clicks], dim=1)

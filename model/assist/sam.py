@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from data_io.errors import DataError
 from model.assist.clicks import Click
+from model.onnx_session import open_session
 
 POINTS = {"point_coords", "point_labels", "mask_input", "has_mask_input"}
 SIZE = "orig_im_size"
@@ -161,12 +162,4 @@ class SamPair:
 def _session(path: Path, threads: int | None) -> onnxruntime.InferenceSession:
     if not path.is_file():
         raise DataError(path, "there is no such file", REMEDY)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or 0
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # the runtime's exceptions share no public base class
-        raise DataError(path, "cannot be read by ONNX Runtime", REMEDY) from error
+    return open_session(path, threads, DataError(path, "cannot be read by ONNX Runtime", REMEDY))

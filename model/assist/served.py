@@ -13,12 +13,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from data_io.atomic import file_sha256, write_atomic
 from data_io.errors import DataError
 from model.assist.crops import SIDE
+from model.onnx_session import open_session
 
 GENERAL = Path(__file__).with_name("refiner.safetensors")  # from `model.assist.recipe`
 CHANNELS = 6
@@ -39,17 +39,8 @@ class Served:
     """
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or 0
-        options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        try:
-            self._session = onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # the runtime's exceptions share no public base class
-            raise DataError(path, "is no network ONNX Runtime can read", REMEDY) from error
+        refusal = DataError(path, "is no network ONNX Runtime can read", REMEDY)
+        self._session = open_session(path, threads, refusal)
 
     def __call__(self, crop: Floats) -> Floats:
         """Logits (SIDE, SIDE) of a crop (6, SIDE, SIDE), see `model.assist.network.Refiner`."""

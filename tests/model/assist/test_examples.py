@@ -7,6 +7,7 @@ import pytest
 
 from data_io.scenes import scene
 from model.assist import examples
+from model.assist.clicks import hull
 from model.assist.crops import SIDE
 from model.assist.examples import (
     KINDS,
@@ -15,7 +16,6 @@ from model.assist.examples import (
     boxed,
     example,
     extremes,
-    hull,
     spoiled,
     wandering,
 )
