@@ -63,6 +63,13 @@ class FeatureMaps:
         rows, columns = self.levels[0].shape[:2]
         return rows, columns
 
+    @property
+    def shown(self) -> tuple[int, int]:
+        """Rows and columns at stride 4 that show the image, without the padding."""
+        rows, columns = self.grid
+        h, w = (round(side * self.zoom / STRIDES[0]) for side in (self.height, self.width))
+        return min(rows, h), min(columns, w)
+
     def at(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Floats:
         """(n, K) float32 of cells at stride 4: all levels, the coarser ones interpolated."""
         h, w = self.grid

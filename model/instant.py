@@ -24,7 +24,7 @@ from data_io.geometry import mask_of_parts
 from data_io.types import Instance, Parts
 from model import instances, instant_animals, uncertainty
 from model.features import FeatureMaps
-from model.instances import STRIDE, ExtractionConfig, resample
+from model.instances import ExtractionConfig
 from model.instant_animals import AnimalHead, Interior, interior
 from model.prediction import Prediction
 
@@ -177,10 +177,8 @@ def _balanced(weights: Doubles | Floats, classes: NDArray[np.int64], presumed: M
 
 def _cells(maps: FeatureMaps, known: Known) -> Known:
     """`known` at the cells' middles; the padding is unknown."""
-    rows, columns = maps.grid
-    h = min(rows, round(maps.height * maps.zoom / STRIDE))
-    w = min(columns, round(maps.width * maps.zoom / STRIDE))
-    cells = np.full((rows, columns), UNKNOWN, np.uint8)
+    h, w = maps.shown
+    cells = np.full(maps.grid, UNKNOWN, np.uint8)
     if h and w:
         cells[:h, :w] = cv2.resize(known, (w, h), interpolation=cv2.INTER_NEAREST_EXACT)
     return cells
@@ -315,10 +313,7 @@ def predict(
     """
     logits = maps.project(head.weight, head.bias)
     chance = _softmax(logits.transpose(1, 2, 0)).transpose(2, 0, 1)
-    h, w = round(maps.height * maps.zoom), round(maps.width * maps.zoom)
-    step = (max(1, w) / maps.width, max(1, h) / maps.height)
-    rows, columns = -(-maps.height // STRIDE), -(-maps.width // STRIDE)
-    fine = np.stack([resample(np.ascontiguousarray(one), step, rows, columns) for one in chance])
+    fine = instant_animals.on_image(maps, chance)
     usual = ExtractionConfig()
     least = max(usual.min_area, small**2 / 4)
     config = replace(usual, min_area=least, least_belief=LEAST_BELIEF)

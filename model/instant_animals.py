@@ -86,9 +86,7 @@ def cells(
     image = ids[: maps.height, : maps.width]
     for number, one in enumerate(drawn, start=1):
         image[mask_of_parts(one.parts, *image.shape)] = number
-    rows, columns = maps.grid
-    h = min(rows, round(maps.height * maps.zoom / STRIDE))
-    w = min(columns, round(maps.width * maps.zoom / STRIDE))
+    h, w = maps.shown
     if not (h and w):
         return None
     inside = cv2.resize(image, (w, h), interpolation=cv2.INTER_NEAREST_EXACT) > 0
@@ -124,14 +122,18 @@ def fit(interiors: Sequence[Interior], penalty: float = PENALTY) -> AnimalHead |
     return AnimalHead(weight.astype(np.float32), bias.astype(np.float32))
 
 
-def instance_maps(maps: FeatureMaps, head: AnimalHead) -> InstanceMaps:
-    """What the head says of an image, on stride 4 of the image."""
-    seen = maps.project(head.weight, head.bias)
+def on_image(maps: FeatureMaps, layers: Floats) -> Floats:
+    """Layers on the grid of the features (n, h, w) -> on stride 4 of the image."""
     step = (
         max(1, round(maps.width * maps.zoom)) / maps.width,
         max(1, round(maps.height * maps.zoom)) / maps.height,
     )
     rows, columns = -(-maps.height // STRIDE), -(-maps.width // STRIDE)
-    fine = np.stack([resample(np.ascontiguousarray(one), step, rows, columns) for one in seen])
+    return np.stack([resample(np.ascontiguousarray(one), step, rows, columns) for one in layers])
+
+
+def instance_maps(maps: FeatureMaps, head: AnimalHead) -> InstanceMaps:
+    """What the head says of an image, on stride 4 of the image."""
+    fine = on_image(maps, maps.project(head.weight, head.bias))
     center, contact, core = np.clip(fine[:3], 0, 1)
     return InstanceMaps(center, fine[3:], contact, core)

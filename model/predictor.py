@@ -186,9 +186,14 @@ class Predictor:
         usual = self.scaling.usual(width, height)
         layers = self._look(image, usual)
         wanted = self.scaling.wanted(width, height, self.scaling.small)
-        if wanted <= LARGER * usual:
+        if not self._needs_tiles(image, wanted):
             return layers, usual
         return self._in_tiles(image, layers, wanted), wanted
+
+    def _needs_tiles(self, image: NDArray[np.uint8], zoom: float) -> bool:
+        """Whether an image looked at with this zoom is too large for one look."""
+        height, width = image.shape[:2]
+        return zoom > LARGER * self.scaling.usual(width, height)
 
     def _sorted(self, layers: Floats) -> tuple[Floats, InstanceMaps | None]:
         said, rest = np.split(layers, [len(self.categories) + 1])
@@ -238,9 +243,8 @@ class Predictor:
         A second look at full size costs as much as the first, and outlines drawn from both were no
         better (decision 37).
         """
-        side, overlap = self._tile(zoom)
-        if zoom > LARGER * self.scaling.usual(image.shape[1], image.shape[0]):
-            other = tiled(image, lambda part: self._mirrored(part, zoom), side, overlap)
+        if self._needs_tiles(image, zoom):
+            other = tiled(image, lambda part: self._mirrored(part, zoom), *self._tile(zoom))
         else:
             other = self._mirrored(image, zoom)
         return np.asarray(np.abs(said - other).sum(0) * np.float32(0.5), np.float32)
