@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
-import subprocess
 import sys
 import zipfile
 from dataclasses import dataclass
@@ -24,7 +22,7 @@ from numpy.typing import NDArray
 
 from data_io.atomic import write_atomic
 from data_io.errors import DataError
-from model.onnx_session import open_session
+from model.onnx_session import export_aside, open_session
 
 BACKBONE = "tf_efficientnet_lite0"
 MULTIPLE = 16  # padded image sides are multiples of the coarsest stride
@@ -169,27 +167,13 @@ def _colors(padded: Pixels) -> Floats:
 def encoder_file(folder: Path) -> Path:
     """The encoder's file in a folder, exported when it is missing.
 
-    The export needs torch, which takes seconds to load and much memory to keep, so it has a process
-    of its own.
-
     Raises:
         DataError: the export failed.
     """
     mark = hashlib.sha256(f"{BACKBONE} {STRIDES}".encode()).hexdigest()[:12]
     path = folder / f"encoder-{mark}.onnx"
     if not path.is_file():
-        done = subprocess.run(
-            [sys.executable, "-m", "model.features", str(path)],
-            cwd=Path(__file__).resolve().parents[1],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-        if done.returncode or not path.is_file():
-            said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-            raise DataError(path, f"the encoder could not be exported ({said})", "try again")
+        export_aside("model.features", [path], path, "the encoder")
     return path
 
 

@@ -1,7 +1,11 @@
-"""How every network of ours is opened in ONNX Runtime on the CPU."""
+"""How every network of ours is opened in ONNX Runtime on the CPU, and exported for it."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import onnxruntime
@@ -28,3 +32,26 @@ def open_session(
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the runtime's exceptions share no public base class
         raise refusal from error
+
+
+def export_aside(module: str, arguments: Sequence[Path], path: Path, what: str) -> None:
+    """Run ``python -m MODULE ARGUMENTS``, which exports `what` to `path`.
+
+    The export needs torch, which takes seconds to load and much memory to keep, so it has a process
+    of its own.
+
+    Raises:
+        DataError: the export failed.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", module, *map(str, arguments)],
+        cwd=Path(__file__).resolve().parents[1],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    if done.returncode or not path.is_file():
+        said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise DataError(path, f"{what} could not be exported ({said})", "try again")

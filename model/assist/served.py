@@ -7,8 +7,6 @@ of weights, in a process of its own, because torch takes seconds to load and muc
 from __future__ import annotations
 
 import io
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from numpy.typing import NDArray
 from data_io.atomic import file_sha256, write_atomic
 from data_io.errors import DataError
 from model.assist.crops import SIDE
-from model.onnx_session import open_session
+from model.onnx_session import export_aside, open_session
 
 GENERAL = Path(__file__).with_name("refiner.safetensors")  # from `model.assist.recipe`
 CHANNELS = 6
@@ -57,20 +55,8 @@ def answer_file(weights: Path, folder: Path) -> Path:
     if not weights.is_file():
         raise DataError(weights, "there are no weights of the refiner", "install the project anew")
     path = folder / f"refiner-{file_sha256(weights)[:12]}.onnx"
-    if path.is_file():
-        return path
-    done = subprocess.run(
-        [sys.executable, "-m", "model.assist.served", str(weights), str(path)],
-        cwd=Path(__file__).resolve().parents[2],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    if done.returncode or not path.is_file():
-        said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise DataError(path, f"the refiner could not be exported ({said})", "try again")
+    if not path.is_file():
+        export_aside("model.assist.served", [weights, path], path, "the refiner")
     return path
 
 

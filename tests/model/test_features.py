@@ -29,7 +29,7 @@ def small_maps():
 
 def test_the_file_is_made_once(tmp_path, monkeypatch):
     first = encoder_file(tmp_path)
-    monkeypatch.setattr("model.features.subprocess.run", None)
+    monkeypatch.setattr("subprocess.run", None)
     assert encoder_file(tmp_path) == first
 
 
