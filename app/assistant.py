@@ -17,7 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app import settings
+from app.workflow.training import version_folder
 from data_io.images import read
+from data_io.store import Store
 from data_io.types import ImageRecord, Parts
 from model.assist.clicks import Click
 from model.assist.engine import Change, change, in_box, through
@@ -37,19 +39,25 @@ class SupersededError(Exception):
 
 
 class Assistant:
-    """The refiner of a project; loaded at the first click.
+    """The refiner of a project: the version's in use, else the general one.
 
-    Args:
-        project: its folder.
+    It is loaded when it is first asked, and again when another version is in use.
     """
 
-    def __init__(self, project: Path) -> None:
-        self._project = project
+    def __init__(self, store: Store) -> None:
+        self._store = store
         self._turn = threading.Lock()
         self._known = threading.Lock()
         self._newest: OrderedDict[str, int] = OrderedDict()
         self._pictures: OrderedDict[str, Bytes] = OrderedDict()
         self._answer: Served | None = None
+        self._source: Path | None = None
+
+    def attend(self, record: ImageRecord) -> None:
+        """Get ready for the first click on an image; errors as in `click`."""
+        with self._turn:
+            self._ready()
+            self._picture(record)
 
     def click(
         self,
@@ -57,6 +65,7 @@ class Assistant:
         parts: Parts,
         clicks: Sequence[Click],
         usual: float,
+        own: bool,
         client: str,
         number: int,
     ) -> Change:
@@ -64,6 +73,7 @@ class Assistant:
 
         Args:
             usual: size of an animal there, image pixels; 0 = not known.
+            own: these clicks alone have made the outline.
             client, number: who asks, and the how manieth request of theirs it is.
 
         Raises:
@@ -72,7 +82,7 @@ class Assistant:
         """
         usual = usual or UNKNOWN * max(record.width, record.height)
         with self._in_turn(client, number):
-            return change(self._ready(), self._picture(record), parts, clicks, usual)
+            return change(self._ready(), self._picture(record), parts, clicks, usual, own)
 
     def box(
         self, record: ImageRecord, box: tuple[float, float, float, float], client: str, number: int
@@ -101,13 +111,17 @@ class Assistant:
             yield
 
     def _ready(self) -> Served:
-        if self._answer is None:
-            # Late: many a session never asks.
-            from model.assist.served import GENERAL, Served, answer_file
+        # Late: many a session never asks.
+        from model.assist.served import GENERAL, ONNX, Served, answer_file
 
-            chosen = settings.load(self._project)
-            file = answer_file(GENERAL, self._project / "artifacts")
-            self._answer = Served(file, chosen.threads)
+        promoted = self._store.promoted()
+        own = version_folder(self._store, promoted.id) / ONNX if promoted else None
+        source = own if own is not None and own.is_file() else GENERAL
+        if self._answer is None or self._source != source:
+            project = self._store.project
+            file = source if source == own else answer_file(GENERAL, project / "artifacts")
+            self._answer = Served(file, settings.load(project).threads)
+            self._source = source
         return self._answer
 
     def _picture(self, record: ImageRecord) -> Bytes:

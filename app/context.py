@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.assistant import Assistant
 from app.queue import Queue
 from app.retrainer import Retrainer
 from app.security import PathGuard
@@ -21,11 +22,13 @@ class Context:
     artifacts: Artifacts
     queue: Queue
     retrainer: Retrainer
+    assistant: Assistant
 
     @classmethod
     def of(cls, store: Store, guard: PathGuard) -> Context:
         """The context of an open store."""
-        return cls(store, guard, Artifacts(store.project), Queue(store), Retrainer(store))
+        own = Artifacts(store.project), Queue(store), Retrainer(store), Assistant(store)
+        return cls(store, guard, *own)
 
     @property
     def exports(self) -> Path:

@@ -21,6 +21,7 @@ from app import jobs
 from app.context import Context
 from app.quick_json import QuickRoute, quick_json
 from app.routes_assist import assist_routes
+from app.routes_clicks import click_routes
 from app.routes_gallery import gallery_routes
 from app.routes_insight import insight_routes
 from app.routes_pictures import picture_routes
@@ -42,15 +43,22 @@ def add_routes(app: FastAPI, context: Context) -> None:
     own = (_documents(context), picture_routes(context), _lists(context), gallery_routes(context))
     for routes in (*own, assist_routes(context, AUTHOR), insight_routes(context)):
         app.include_router(routes, prefix="/api", dependencies=[Depends(_noticed(context))])
+    asked = click_routes(context.store, context.assistant)
+    notes = Depends(_noticed(context, saves=False))
+    app.include_router(asked, prefix="/api", dependencies=[notes])
     add_errors(app)
 
 
-def _noticed(context: Context) -> Callable[[Request], Awaitable[None]]:
-    """Notes that somebody works; a look at the jobs is none."""
+def _noticed(context: Context, saves: bool = True) -> Callable[[Request], Awaitable[None]]:
+    """Notes that somebody works; a look at the jobs is none.
+
+    Args:
+        saves: what is sent there is saved.
+    """
 
     async def noticed(request: Request) -> None:  # in the event loop: it never waits
         if not request.url.path.startswith("/api/jobs"):
-            context.retrainer.acted(saved=request.method != "GET")
+            context.retrainer.acted(saved=saves and request.method != "GET")
 
     return noticed
 

@@ -30,15 +30,21 @@ def click_routes(store: Store, assistant: Assistant) -> APIRouter:
     """
     routes = APIRouter(route_class=QuickRoute)
 
+    @routes.post("/images/{image}/attend")
+    def attend(image: str) -> dict[str, Any]:
+        assistant.attend(store.image(image))
+        return {}
+
     @routes.post("/images/{image}/click")
     def click(image: str, body: Payload) -> dict[str, Any]:
         record = store.image(image)
         parts = parts_of_json(body.get("parts") or [], record.path)
         clicks = _clicks(body.get("clicks"), record)
-        usual = _number(body.get("usual", 0), "usual", record)
+        usual = max(0.0, _number(body.get("usual", 0), "usual", record))
+        own = body.get("own") is True
 
         def work(client: str, number: int) -> dict[str, Any]:
-            made = assistant.click(record, parts, clicks, max(0.0, usual), client, number)
+            made = assistant.click(record, parts, clicks, usual, own, client, number)
             return {"add": parts_to_json(made.added), "subtract": parts_to_json(made.removed)}
 
         return _answered(work, body, record)

@@ -54,10 +54,11 @@ class Ours:
         self._answer = answer
 
     def begin(self, image: Bytes, usual: float) -> None:
-        self._image, self._usual = image, usual
+        self._image, self._usual, self._own = image, usual, False
 
     def click(self, before: Mask, clicks: Sequence[Click]) -> Mask:
-        return clicked(self._answer, self._image, before, clicks, self._usual)
+        self._own = self._own or not before.any()
+        return clicked(self._answer, self._image, before, clicks, self._usual, self._own)
 
 
 class Sam:

@@ -35,6 +35,7 @@ from data_io.geometry import mask_of_parts, mask_of_rle, rle_iou, rle_of_mask
 from data_io.images import read
 from data_io.snapshot import SnapshotImage
 from model.assist.clicks import Click, next_click
+from model.assist.served import WEIGHTS
 
 RESULTS = ROOT / "benchmarks/results/clicks.jsonl"
 SETS = {"drone": 60, "barn": 26, "pasture": 54, "davis": 21, "msrc": 39}  # objects of each
@@ -206,7 +207,7 @@ def engine_of(options: argparse.Namespace, run: Run) -> Engine:
         return GrabCut()
     if run.engine == "sam":
         return Sam(options.sam, 1)
-    from model.assist.training import WEIGHTS, load
+    from model.assist.training import load
 
     network = load(options.refiner / WEIGHTS)
     if run.engine in HERDS:
@@ -230,7 +231,7 @@ def on_herd(network: Any, labeled: Sequence[SnapshotImage], steps: int) -> None:
         picture = shown[int(rng.integers(len(shown)))]
         return example(picture, int(rng.integers(len(picture.animals))), rng)
 
-    config = RefinerConfig(steps=steps, lr_encoder=3e-5, lr_rest=3e-4)
+    config = RefinerConfig(steps=steps, rate=5e-4)
     for _ in RefinerTraining(network, draw, config, 0).run():
         pass
 

@@ -116,6 +116,15 @@ export const carry = (id, body) =>
     body: JSON.stringify(body),
   });
 
+/** The animal at clicks, in a box or with points in it: {add, subtract} or {superseded}. */
+export const postOutline = (id, route, body, signal) =>
+  request(`${imageUrl(id)}/${route}`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", "X-Herdmark": "1" },
+    body: JSON.stringify(body),
+    signal,
+  });
+
 export const thumbnailUrl = (id) => `${imageUrl(id)}/thumbnail`;
 
 /** Rows of the gallery: {listing, total, offset, place, items}; see routes_gallery. */

@@ -2,7 +2,9 @@
 
 import { colorOfInstance, drawn, labelOf } from "./display.js";
 import { boxOfParts, ringAt, ringsOf, thinLine } from "./geometry.js";
-import { drawBand, drawBrush, drawCrosshair, drawStroke, drawTrail } from "./gestures.js";
+import {
+  drawBand, drawBrush, drawCrosshair, drawMarks, drawStroke, drawTrail,
+} from "./gestures.js";
 import { inkOn, withAlpha } from "./palette.js";
 import { paintStill } from "./stills.js";
 
@@ -140,6 +142,7 @@ function drawMoving(context, scene, moving, px) {
   if (trail) drawTrail(context, trail, end, tool === "split" ? "#ffffff" : color, px);
   if (band) drawBand(context, band, px);
   if (scene.paints && end) drawBrush(context, end, scene.brush, px);
+  drawMarks(context, scene.marks, px);
   if (crosshair) drawCrosshair(context, crosshair, px);
 }
 

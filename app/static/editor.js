@@ -2,6 +2,7 @@
 // mount() is the only entrance; Gradio's part is a descriptor {image_id, doc_url} and small events.
 
 import * as api from "./api.js";
+import { Clicker } from "./clicker.js";
 import { ConflictDialog } from "./conflict.js";
 import { Dialogs } from "./dialogs.js";
 import { Gallery } from "./gallery.js";
@@ -48,6 +49,7 @@ class Editor {
     };
     this.selection = new Selection(this);
     this.shaping = new Shaping(this);
+    this.clicker = new Clicker(this);
     this.tools = makeTools(this);
     this.review = new Review(this);
     this.panel = new Panel(this, root, signal);
@@ -83,6 +85,7 @@ class Editor {
   /** Another image was asked for; until it is here nothing can be edited. */
   leave() {
     this.ready = false;
+    this.clicker.left();
     this.safety.clock.show(null);
     delete this.root.dataset.ready;
     delete this.root.dataset.error;
@@ -109,6 +112,7 @@ class Editor {
     this.root.dataset.ready = id;
     this.review.opened();
     this.outlook.opened();
+    this.tool.chosen();
     this.refresh();
     if (!session.categories.length) {
       this.say("No category yet: add one on the Data page, then draw.", "warn");
@@ -202,6 +206,7 @@ class Editor {
       return;
     }
     this.update({ tool: name, vertex: null, crosshair: null, pointer: null, trail: null });
+    this.tool.chosen();
     this.stage.cursor();
   }
 

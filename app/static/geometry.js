@@ -20,6 +20,11 @@ export function ringArea(ring) {
   return sum / 2;
 }
 
+/** Size of parts, the root of their area, px. */
+export const sizeOf = (parts) => Math.sqrt(Math.max(0, parts.reduce((sum, { outer, holes }) =>
+  sum + Math.abs(ringArea(outer)) - holes.reduce((all, ring) => all + Math.abs(ringArea(ring)), 0),
+0)));
+
 /** Even-odd test of one ring. */
 export function insideRing(ring, x, y) {
   let inside = false;

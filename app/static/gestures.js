@@ -47,6 +47,20 @@ export function drawBrush(context, [x, y], diameter, px) {
   outlined(context, path, "#ffffff", px, 1.2);
 }
 
+/** Clicks that wait for their answer: a cross for what is missing, a bar for what is too much. */
+export function drawMarks(context, marks, px) {
+  for (const [x, y, positive] of marks) {
+    const path = new Path2D();
+    path.moveTo(x - 6 * px, y);
+    path.lineTo(x + 6 * px, y);
+    if (positive) {
+      path.moveTo(x, y - 6 * px);
+      path.lineTo(x, y + 6 * px);
+    }
+    outlined(context, path, positive ? "#7dffa8" : "#ff7d9c", px, 2.2);
+  }
+}
+
 export function drawCrosshair(context, [x, y], px) {
   const path = new Path2D();
   path.moveTo(x - 14 * px, y);

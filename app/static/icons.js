@@ -40,6 +40,8 @@ const PATHS = {
   carry: '<path d="M4 7h6v10H4z"/><path d="M12 12h8M17 8.500l3.500 3.500-3.500 3.500"/>',
   wire: '<path d="M5 19c0-6 4-4 6-8s4-6 8-6"/><circle cx="5" cy="19" r="1.600"/>'
     + '<circle cx="19" cy="5" r="1.600"/><circle cx="11" cy="11" r="1.600"/>',
+  click: '<circle cx="10" cy="10" r="5.5" stroke-dasharray="3 2"/>'
+    + '<path d="M10 2v3M2 10h3M10 10l9.500 4-4 1.500-1.500 4z"/>',
   skip: '<path d="m5.500 6 7 6-7 6zM18 6v12"/>',
 };
 

@@ -74,8 +74,8 @@ export class ToolOptions {
   refresh() {
     const { editor } = this;
     const { state, session, chosen, tool } = editor;
-    const { paints, draws } = tool.constructor.spec;
-    this.groups.combine.hidden = !draws || Boolean(paints);
+    const { paints, draws, clicks } = tool.constructor.spec;
+    this.groups.combine.hidden = !draws || Boolean(paints || clicks);
     this.groups.size.hidden = !paints;
     for (const [how, button] of this.combine) {
       button.setAttribute("aria-pressed", String(how === state.combine));

@@ -19,6 +19,7 @@ export const SHAPING = {
   brush: 24, // diameter, image px
   stroke: null, // what a brush is painting: see Paint
   shift: null, // {ids, offset} of animals being moved
+  marks: [], // [x, y, positive] of clicks that wait for their answer
   trail: null, // the line that lasso or split is drawing, flat
   band: null, // [x, y, width, height] that a rubber band spans
 };

@@ -16,9 +16,9 @@ from data_io.geometry import mask_of_parts, parts_of_mask
 from data_io.types import Part, Parts
 from model.assist.clicks import Click, hull
 from model.assist.crops import LEAST, MARGIN, Window, crop, pasted
-from model.assist.merge import TOUCH, merged
+from model.assist.merge import TOUCH, meant, merged
 
-AGAIN = 1.5  # a first answer is looked at again where its window is so much off
+AGAIN, LOOKS = 1.5, 2  # where a window was so much off it is looked at again, so often
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -34,7 +34,12 @@ class Change(NamedTuple):
 
 
 def change(
-    answer: Answer, image: Bytes, parts: Parts, clicks: Sequence[Click], usual: float
+    answer: Answer,
+    image: Bytes,
+    parts: Parts,
+    clicks: Sequence[Click],
+    usual: float,
+    own: bool = False,
 ) -> Change:
     """What the last of the clicks changes.
 
@@ -43,6 +48,8 @@ def change(
         parts: the outline before that click; () = there is none.
         clicks: all of them, oldest first, at least one; those outside the image say nothing.
         usual: size (root of the area) of an animal here, image pixels: how much to look at first.
+        own: these clicks alone have made the outline, so that all of it may change; else only the
+            stretch that the last one lies in.
 
     Returns:
         Nothing where the last click lies outside the image.
@@ -54,7 +61,7 @@ def change(
     part = np.ascontiguousarray(image[top:bottom, left:right])
     before = _raster(parts, left, top, *part.shape[:2])
     moved = [Click(one.x - left, one.y - top, one.positive) for one in clicks]
-    after = clicked(answer, part, before, moved, usual)
+    after = clicked(answer, part, before, moved, usual, own)
     return Change(
         *(parts_of_mask(a & ~b, left, top) for a, b in ((after, before), (before, after)))
     )
@@ -82,20 +89,30 @@ def _raster(parts: Parts, left: int, top: int, height: int, width: int) -> Mask:
 
 
 def clicked(
-    answer: Answer, image: Bytes, before: Mask, clicks: Sequence[Click], usual: float
+    answer: Answer,
+    image: Bytes,
+    before: Mask,
+    clicks: Sequence[Click],
+    usual: float,
+    own: bool = False,
 ) -> Mask:
     """`change` on masks, (H, W) bool before and after."""
     height, width = before.shape
     inside = [one for one in clicks if 0 <= one.x < width and 0 <= one.y < height]
     if not inside or inside[-1] != clicks[-1]:
         return before
+    own = own or not before.any()
     window = Window.for_click(before, inside, usual)
     found = _asked(answer, image, before, inside, window)
-    if not before.any() and found.any():
+    for _ in range(LOOKS if own else 0):
         better = Window.for_click(found, inside, usual)
-        if not 1 / AGAIN < better.side / window.side < AGAIN:
-            found, window = _asked(answer, image, before, inside, better), better
-    return merged(before, found, inside[-1], max(TOUCH, TOUCH / window.scale))
+        if not found.any() or 1 / AGAIN < better.side / window.side < AGAIN:
+            break
+        found, window = _asked(answer, image, before, inside, better), better
+    touch = max(TOUCH, TOUCH / window.scale)
+    if own:
+        return meant(found, inside, touch)
+    return merged(before, found, inside[-1], touch)
 
 
 def in_box(answer: Answer, image: Bytes, box: tuple[float, float, float, float]) -> Parts:

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from model.assist.appearance import disguised, tinted
 from model.assist.clicks import Click, hull, next_click
 from model.assist.crops import GRAY, SIDE, Window, crop, cut
 
@@ -43,19 +44,23 @@ class Example(NamedTuple):
     truth: Floats  # (SIDE, SIDE): 1 = of the animal
 
 
-def example(picture: Picture, animal: int, rng: Rng, before: Mask | None = None) -> Example:
+def example(
+    picture: Picture, animal: int, rng: Rng, before: Mask | None = None, drawn: bool = False
+) -> Example:
     """Draw an example.
 
     Args:
         animal: its place in `picture.animals`; it has at least one pixel.
         before: (H, W) bool, a real bad mask; None makes one up.
+        drawn: the picture is no photo, and is disguised as one.
     """
     picture, before = _near(picture, animal, before)
     truth = picture.animals[animal]
     others = [one for k, one in enumerate(picture.animals) if k != animal]
     bad, clicks = begun(truth, others, rng) if before is None else _clicked(truth, before, rng)
     window = _window(truth, bad, clicks, rng)
-    made = crop(_recolored(picture.image, window, rng), *_moved(bad, clicks, window))
+    seen = _seen(picture, window, drawn, rng)
+    made = crop(seen, *_moved(bad, clicks, window))
     right = cut(truth.view(np.uint8), window, 0).astype(np.float32)
     target = cv2.resize(right, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     if rng.random() < 0.5:
@@ -83,11 +88,13 @@ def _moved(bad: Mask, clicks: Sequence[Click], window: Window) -> tuple[Mask, li
     return inside, moved, Window(0, 0, window.side)
 
 
-def _recolored(image: Bytes, window: Window, rng: Rng) -> Bytes:
-    """The window with another brightness, contrast and tint."""
-    part = cut(image, window, GRAY).astype(np.float32)
-    gain, tint = rng.uniform(0.75, 1.3), rng.uniform(0.92, 1.08, 3)
-    return np.asarray(np.clip(part * gain * tint + rng.uniform(-25, 25), 0, 255), np.uint8)
+def _seen(picture: Picture, window: Window, drawn: bool, rng: Rng) -> Bytes:
+    """The window in other colors; what is beyond the image stays gray."""
+    part = cut(picture.image, window, GRAY)
+    masks = [cut(one.view(np.uint8), window, 0).view(np.bool_) for one in picture.animals]
+    changed = disguised(part, masks, rng) if drawn else tinted(part, rng)
+    inside = cut(np.ones(picture.image.shape[:2], np.uint8), window, 0).view(np.bool_)
+    return np.where(inside[..., None], changed, np.uint8(GRAY))
 
 
 def _window(truth: Mask, bad: Mask, clicks: Sequence[Click], rng: Rng) -> Window:

@@ -1,4 +1,4 @@
-"""What a click changes: the stretch it lies in, nothing else.
+"""What a click changes: of an outline that was there, the stretch it lies in, nothing else.
 
 A network answers with a whole new mask. Taken as it is, a stray click could spoil what was right
 far away; so only the pieces of the difference that the click touches are taken over (after the
@@ -8,6 +8,7 @@ progressive merge of Chen et al. 2022, arXiv:2204.02574), and no farther than th
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -25,7 +26,7 @@ def merged(before: Mask, answer: Mask, click: Click, touch: float = TOUCH) -> Ma
     """The mask after a click.
 
     Args:
-        before: (H, W) bool; without any pixel the answer's piece under the click is taken whole.
+        before: (H, W) bool, with a pixel.
         answer: (H, W) bool, what the network would have.
         click: in pixels of the same window.
         touch: see `TOUCH`, in pixels of this window.
@@ -35,13 +36,29 @@ def merged(before: Mask, answer: Mask, click: Click, touch: float = TOUCH) -> Ma
         in the mask after a positive click, and out of it after a negative one.
     """
     near = _near(click, before.shape, touch)
-    if not before.any():
-        return _touched(answer, near) | _own(click, before.shape)
     wanted = answer & ~before if click.positive else before & ~answer
     size = math.sqrt(max(np.count_nonzero(before), np.count_nonzero(answer)))
     change = _touched(wanted, near) & _near(click, before.shape, REACH * size)
     own = _own(click, before.shape)
     return before | change | own if click.positive else before & ~change & ~own
+
+
+def meant(answer: Mask, clicks: Sequence[Click], touch: float = TOUCH) -> Mask:
+    """The pieces of an answer that positive clicks touch, where there was no outline before them.
+
+    Returns:
+        (H, W) bool, with the pixels of positive and without those of negative clicks; nothing where
+        the answer sees no animal at any of them.
+    """
+    found = np.zeros_like(answer)
+    for click in clicks:
+        if click.positive:
+            found |= _touched(answer, _near(click, answer.shape, touch))
+    if not found.any():
+        return found
+    for click in clicks:
+        found[_own(click, answer.shape)] = click.positive
+    return found
 
 
 def _touched(pieces: Mask, near: Mask) -> Mask:

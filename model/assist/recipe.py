@@ -21,7 +21,8 @@ from data_io.atomic import write_atomic
 from data_io.scenes import CAMERAS, scene
 from model.assist.examples import Example, Picture, example
 from model.assist.network import Refiner
-from model.assist.training import WEIGHTS, RefinerConfig, RefinerTraining, save
+from model.assist.served import WEIGHTS
+from model.assist.training import RefinerConfig, RefinerTraining, save
 
 STATE = "state.pt"
 HELD, FRESH = 48, 4
@@ -57,7 +58,7 @@ class Scenes:
     def draw(self, rng: np.random.Generator) -> Example:
         """An example of one of their animals."""
         picture = self._held[int(rng.integers(len(self._held)))]
-        return example(picture, int(rng.integers(len(picture.animals))), rng)
+        return example(picture, int(rng.integers(len(picture.animals))), rng, drawn=True)
 
 
 def _picture(seed: int) -> Picture:
@@ -81,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     state = torch.load(kept, weights_only=True) if kept.is_file() else None
     scenes = Scenes(int(state["step"]) if state else 0)
     config = RefinerConfig(steps=options.steps)
-    training = RefinerTraining(Refiner(state is None), scenes.draw, config, options.seed)
+    training = RefinerTraining(Refiner(), scenes.draw, config, options.seed)
     if state:
         training.restore(state)
     _train(training, scenes, kept, options.minutes)

@@ -18,7 +18,8 @@ from data_io.errors import DataError
 from model.assist.crops import SIDE
 from model.onnx_session import export_aside, open_session
 
-GENERAL = Path(__file__).with_name("refiner.safetensors")  # from `model.assist.recipe`
+WEIGHTS, ONNX = "refiner.safetensors", "refiner.onnx"
+GENERAL = Path(__file__).with_name(WEIGHTS)  # from `model.assist.recipe`
 CHANNELS = 6
 REMEDY = "delete the file; it is made again"
 

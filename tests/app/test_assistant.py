@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -50,13 +51,13 @@ def answer() -> Answer:
 
 @pytest.fixture
 def assistant(tmp_path: Path, answer: Answer, monkeypatch: pytest.MonkeyPatch) -> Assistant:
-    made = Assistant(tmp_path)
+    made = Assistant(SimpleNamespace(project=tmp_path, promoted=lambda: None))
     monkeypatch.setattr(made, "_ready", lambda: answer)
     return made
 
 
 def test_clicks_boxes_and_points_are_answered(assistant, record):
-    made = assistant.click(record, (), [HERE], 20.0, "me", 1)
+    made = assistant.click(record, (), [HERE], 20.0, True, "me", 1)
     box = assistant.box(record, (8, 8, 32, 32), "me", 2)
     points = assistant.points(record, [(20, 11), (29, 20), (20, 29), (11, 20)], "me", 3)
     for parts in (made.added, box, points):
@@ -71,7 +72,7 @@ def test_who_has_asked_something_newer_is_not_worked_for(assistant, record, answ
 
     def ask(number: int) -> None:
         try:
-            told[number] = assistant.click(record, (), [HERE], 20.0, "me", number)
+            told[number] = assistant.click(record, (), [HERE], 20.0, True, "me", number)
         except SupersededError as error:
             told[number] = error
 
@@ -91,16 +92,16 @@ def test_who_has_asked_something_newer_is_not_worked_for(assistant, record, answ
 
 
 def test_clients_do_not_supersede_each_other(assistant, record):
-    assistant.click(record, (), [HERE], 20.0, "me", 9)
-    assistant.click(record, (), [HERE], 20.0, "you", 1)
+    assistant.click(record, (), [HERE], 20.0, True, "me", 9)
+    assistant.click(record, (), [HERE], 20.0, True, "you", 1)
     with pytest.raises(SupersededError):
-        assistant.click(record, (), [HERE], 20.0, "me", 3)
+        assistant.click(record, (), [HERE], 20.0, True, "me", 3)
 
 
 def test_only_the_last_pictures_are_kept(assistant, tmp_path):
     for number in range(PICTURES + 2):
         one = photo(tmp_path, f"photo{number}")
-        assistant.click(one, (), [HERE], 20.0, "me", number)
+        assistant.click(one, (), [HERE], 20.0, True, "me", number)
     assert list(assistant._pictures) == ["photo2", "photo3"]
 
 
@@ -108,5 +109,5 @@ def test_a_picture_that_is_gone_is_one_sentence_and_the_next_request_works(assis
     gone = photo(tmp_path, "gone")
     Path(gone.path).unlink()
     with pytest.raises(DataError, match=r"gone\.png"):
-        assistant.click(gone, (), [HERE], 20.0, "me", 1)
-    assert assistant.click(photo(tmp_path, "there"), (), [HERE], 20.0, "me", 2).added
+        assistant.click(gone, (), [HERE], 20.0, True, "me", 1)
+    assert assistant.click(photo(tmp_path, "there"), (), [HERE], 20.0, True, "me", 2).added

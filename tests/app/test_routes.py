@@ -261,3 +261,12 @@ def test_saves_and_looks_are_work_and_a_look_at_the_jobs_is_none(
     client.get(f"/api/images/{image.id}/document")
     put(client, image.id, 0, cow(context.store))
     assert noticed == [False, True]
+
+
+def test_a_click_is_work_but_no_save(context: Context, client: TestClient, image: ImageRecord):
+    noted: list[bool] = []
+    context.retrainer.acted = lambda saved=False: noted.append(saved)  # type: ignore[method-assign]
+    refused = client.post(f"/api/images/{image.id}/click", json={})
+    assert refused.status_code == 400
+    client.post(f"/api/images/{image.id}/accept", json={})
+    assert noted == [False, True]

@@ -231,6 +231,7 @@ class Canvas:
 
     def __init__(self, page: Any, url: str) -> None:
         self.page, self.url = page, url
+        self.assistant: Any = None  # the server's, where it is the product's
 
     def open(self, image: str | None = "a", path: str = "") -> None:
         """Load the page with an image and wait for its picture."""
@@ -349,7 +350,9 @@ def canvas_over(shared_context: Any) -> Callable[[Any], Any]:
         app = pictures.build(store, server.PAGE, server.STATIC)
         with server.Server(app, port), watched(shared_context) as page:
             page.add_init_script(FORGET)
-            yield Canvas(page, f"http://127.0.0.1:{port}/")
+            canvas = Canvas(page, f"http://127.0.0.1:{port}/")
+            canvas.assistant = getattr(app.state, "assistant", None)
+            yield canvas
 
     return opened
 

@@ -45,6 +45,7 @@ def build(store: Store, page: str, static: Path) -> FastAPI:
     app = FastAPI()
     context = Context.of(store, PathGuard.of(store.project))
     add_routes(app, context)
+    app.state.assistant = context.assistant  # for tests that answer clicks themselves
 
     @app.get("/")
     def index(value: str = "null") -> Any:

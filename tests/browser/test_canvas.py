@@ -184,7 +184,7 @@ def test_zoom_keeps_the_point_under_the_pointer(canvas: Any, herd: Any) -> None:
 
 def test_heat_opacity_by_keys(canvas: Any, herd: Any) -> None:
     canvas.open()
-    canvas.press("k")
+    canvas.press("Shift+J")
     assert canvas.read("h.state.heatOpacity") == 0.55
     canvas.press("h")
     assert canvas.read("h.state.heatOpacity") == 0

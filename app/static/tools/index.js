@@ -1,6 +1,7 @@
 // All tools, in the order of the toolbar. Toolbar, keys and shortcut sheet are made from this list.
 
 import { BrushTool } from "./brush.js";
+import { ClickTool } from "./click.js";
 import { EraserTool } from "./eraser.js";
 import { LassoTool } from "./lasso.js";
 import { LiveWireTool } from "./livewire.js";
@@ -9,7 +10,7 @@ import { SelectTool } from "./select.js";
 import { SplitTool } from "./split.js";
 
 const ALL = [
-  SelectTool, PolygonTool, LassoTool, LiveWireTool, BrushTool, EraserTool, SplitTool,
+  SelectTool, ClickTool, PolygonTool, LassoTool, LiveWireTool, BrushTool, EraserTool, SplitTool,
 ];
 
 /** What is known of each tool before there is an editor: see Tool. */

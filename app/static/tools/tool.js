@@ -39,6 +39,9 @@ export class Tool {
     return "";
   }
 
+  /** The tool was chosen, or another image has come while it is. */
+  chosen() {}
+
   /** A press; false lets the stage pan instead. */
   down() {
     return false;

@@ -49,6 +49,15 @@ def test_a_part_is_completed_and_too_much_is_taken_away():
     assert iou(found, COW) > 0.95
 
 
+def test_an_outline_that_clicks_alone_have_made_may_change_anywhere():
+    corner, click = box(30, 70, 40, 50), Click(60.5, 50.5, True)
+    changed = clicked(by_color, PAINTED, corner | box(0, 5, 0, 5), [click], 50.0, own=True)
+    kept = clicked(by_color, PAINTED, corner | box(0, 5, 0, 5), [click], 50.0)
+    assert iou(changed, COW) > 0.93
+    assert not changed[:5, :5].any()
+    assert kept[:5, :5].all()
+
+
 @pytest.mark.parametrize("click", [Click(-1, 10, True), Click(200, 10, False), Click(5, 120, True)])
 def test_a_click_outside_the_image_changes_nothing(click):
     found = clicked(by_color, PAINTED, COW, [Click(60, 50, True), click], 50.0)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.assist.clicks import Click
-from model.assist.merge import merged
+from model.assist.merge import meant, merged
 
 SIDE = 64
 
@@ -23,9 +23,22 @@ COW = box(20, 44, 10, 40)
 NOTHING = box(0, 0, 0, 0)
 
 
-def test_the_first_click_takes_the_piece_under_it():
-    answer = COW | box(2, 8, 50, 60)
-    np.testing.assert_array_equal(merged(NOTHING, answer, Click(20.5, 30.5, True)), COW)
+def test_without_an_outline_the_pieces_under_positive_clicks_are_meant():
+    calf, bush = box(50, 60, 10, 20), box(2, 8, 50, 60)
+    clicks = [Click(20.5, 30.5, True), Click(55.5, 5.5, False)]
+    np.testing.assert_array_equal(meant(COW | calf | bush, clicks), COW)
+    more = [*clicks, Click(15.5, 55.5, True)]
+    np.testing.assert_array_equal(meant(COW | calf | bush, more), COW | calf)
+
+
+def test_the_pixel_of_a_click_is_what_it_says():
+    after = meant(COW, [Click(20.5, 30.5, True), Click(50.5, 30.5, True), Click(12.5, 22.5, False)])
+    assert after[30, 50]
+    assert not after[22, 12]
+
+
+def test_where_the_answer_sees_no_animal_there_is_none():
+    assert not meant(COW, [Click(60.5, 60.5, True), Click(20.5, 30.5, False)]).any()
 
 
 def test_a_click_in_what_is_right_changes_nothing_although_the_answer_is_bad():

@@ -18,7 +18,6 @@ def exported(tmp_path_factory):
     folder = tmp_path_factory.mktemp("refiner")
     torch.manual_seed(0)
     network = Refiner().eval()
-    torch.nn.init.normal_(network.hints[-1].weight, 0, 0.1)
     save(network, folder / "weights.safetensors")
     return network, answer_file(folder / "weights.safetensors", folder / "cache")
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 from itertools import islice
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from data_io.errors import DataError
+from data_io.errors import DataError, StoreError
 from data_io.scenes import scene
 from model.assist.crops import SIDE
 from model.assist.examples import Picture, example
@@ -25,7 +27,7 @@ def shown():
     return [example(picture, k % len(picture.animals), rng) for k in range(4)]
 
 
-CONFIG = RefinerConfig(steps=8, batch=2, warm_up=1, lr_rest=3e-3)
+CONFIG = RefinerConfig(steps=8, batch=2, warm_up=1, rate=3e-3)
 
 
 def begun(shown, network):
@@ -38,30 +40,20 @@ def fresh():
     return Refiner()
 
 
-def test_before_training_mask_and_clicks_do_not_move_the_features(fresh):
-    fresh.eval()
-    crop = torch.zeros(1, 6, 64, 64)
-    told = crop.clone()
-    told[:, 3:] = 1
-    with torch.inference_mode():
-        torch.testing.assert_close(fresh(crop), fresh(told))
-
-
-def test_the_loss_falls_and_batch_statistics_stay(shown):
+def test_the_loss_falls_and_the_encoder_stays(shown):
     torch.manual_seed(0)
     network = Refiner()
-    before = network.stem[1].running_mean.clone()
+    before = {k: v.clone() for k, v in network.encoder.state_dict().items()}
     found = list(begun(shown, network).run())
     assert min(found[-3:]) < 0.9 * found[0]
-    torch.testing.assert_close(network.stem[1].running_mean, before)
+    for name, value in network.encoder.state_dict().items():
+        torch.testing.assert_close(value, before[name], rtol=0, atol=0, msg=name)
 
 
 def test_what_was_interrupted_goes_on_to_the_same_weights(shown):
     torch.manual_seed(0)
-    start = Refiner().state_dict()
-    whole, half, rest = Refiner(False), Refiner(False), Refiner(False)
-    for network in (whole, half):
-        network.load_state_dict(start)
+    whole, half, rest = Refiner(), Refiner(), Refiner()
+    half.load_state_dict(whole.state_dict())
     list(begun(shown, whole).run())
     first = begun(shown, half)
     list(islice(first.run(), 3))
@@ -69,17 +61,37 @@ def test_what_was_interrupted_goes_on_to_the_same_weights(shown):
     second.restore(first.state())
     list(second.run())
     assert second.step == CONFIG.steps
-    for name, value in whole.state_dict().items():
-        torch.testing.assert_close(rest.state_dict()[name], value, msg=name)
+    for name, value in whole.learned().items():
+        torch.testing.assert_close(rest.learned()[name], value, msg=name)
 
 
-def test_weights_are_saved_whole(fresh, tmp_path):
+def test_weights_are_saved_without_the_encoder_that_is_installed(fresh, tmp_path):
     save(fresh, tmp_path / "refiner.safetensors")
-    assert (tmp_path / "refiner.safetensors").stat().st_size < 6e6
+    assert (tmp_path / "refiner.safetensors").stat().st_size < 1e6
     again = load(tmp_path / "refiner.safetensors").eval()
     crop = torch.rand(1, 6, 64, 64)
     with torch.inference_mode():
         torch.testing.assert_close(again(crop), fresh.eval()(crop))
+
+
+def test_a_save_that_fails_leaves_the_last_weights(fresh, tmp_path, monkeypatch):
+    path = tmp_path / "refiner.safetensors"
+    save(fresh, path)
+    before = path.read_bytes()
+    monkeypatch.setattr("os.replace", full_disk)
+    with pytest.raises(StoreError):
+        save(fresh, path)
+    assert path.read_bytes() == before
+
+
+def full_disk(*_):
+    raise OSError(errno.ENOSPC, "no space")
+
+
+def test_weights_of_another_network_are_one_sentence(tmp_path):
+    save_file({"levels.0.other": torch.zeros(2)}, tmp_path / "refiner.safetensors")
+    with pytest.raises(DataError, match="holds no weights of the refiner"):
+        load(tmp_path / "refiner.safetensors")
 
 
 @pytest.mark.parametrize("content", [None, b"", b"rubbish" * 99])
