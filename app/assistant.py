@@ -6,27 +6,26 @@ requests, and one that waits while a newer one has come is told so instead of be
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app import settings
-from app.workflow.training import version_folder
+from app.click_engines import Engine, open_engine, source_of
+from data_io.errors import DataError, StoreError
 from data_io.images import read
 from data_io.store import Store
 from data_io.types import ImageRecord, Parts
 from model.assist.clicks import Click
-from model.assist.engine import Change, change, in_box, through
+from model.assist.engine import Change
 
-if TYPE_CHECKING:
-    from model.assist.served import Served
-
+log = logging.getLogger("herdmark")
 PICTURES = 2  # decoded images that are kept: this one and the one before
 UNKNOWN = 0.15  # of an image's long side: an animal's size where nobody knows better
 CLIENTS = 64  # whose newest numbers are remembered
@@ -39,7 +38,7 @@ class SupersededError(Exception):
 
 
 class Assistant:
-    """The refiner of a project: the version's in use, else the general one.
+    """The click tool of a project: the refiner of the version in use, or what the settings say.
 
     It is loaded when it is first asked, and again when another version is in use.
     """
@@ -50,14 +49,40 @@ class Assistant:
         self._known = threading.Lock()
         self._newest: OrderedDict[str, int] = OrderedDict()
         self._pictures: OrderedDict[str, Bytes] = OrderedDict()
-        self._answer: Served | None = None
-        self._source: Path | None = None
+        self._engine: Engine | None = None
+        self._source: tuple[Path, ...] = ()
+        self._coming: list[ImageRecord] = []
+        self._ahead: threading.Thread | None = None
 
-    def attend(self, record: ImageRecord) -> None:
-        """Get ready for the first click on an image; errors as in `click`."""
+    def attend(self, record: ImageRecord, coming: Sequence[ImageRecord] = ()) -> None:
+        """Get ready for the first click on an image; errors as in `click`.
+
+        Args:
+            coming: images that are likely to be next; they are looked at in the background where
+                the engine needs that.
+        """
         with self._turn:
-            self._ready()
-            self._picture(record)
+            engine = self._ready()
+            engine.attend(record.sha256, self._picture(record))
+        with self._known:
+            self._coming = [one for one in coming if not engine.is_ready(one.sha256)]
+            if self._coming and self._ahead is None:
+                self._ahead = threading.Thread(
+                    target=self._look_ahead, args=(engine,), daemon=True, name="clicks ahead"
+                )
+                self._ahead.start()
+
+    def _look_ahead(self, engine: Engine) -> None:
+        while True:
+            with self._known:
+                if not self._coming or engine is not self._engine:
+                    self._ahead = None
+                    return
+                record = self._coming.pop(0)
+            try:
+                engine.attend(record.sha256, read(record.path))
+            except (DataError, StoreError, OSError) as error:  # its first click will say so
+                log.info("%s: not ready for clicks: %s", record.path, error)
 
     def click(
         self,
@@ -82,21 +107,22 @@ class Assistant:
         """
         usual = usual or UNKNOWN * max(record.width, record.height)
         with self._in_turn(client, number):
-            return change(self._ready(), self._picture(record), parts, clicks, usual, own)
+            engine, picture = self._ready(), self._picture(record)
+            return engine.change(record.sha256, picture, parts, clicks, usual, own)
 
     def box(
         self, record: ImageRecord, box: tuple[float, float, float, float], client: str, number: int
     ) -> Parts:
         """The animal in a box (left, top, right, bottom); errors as in `click`."""
         with self._in_turn(client, number):
-            return in_box(self._ready(), self._picture(record), box)
+            return self._ready().in_box(record.sha256, self._picture(record), box)
 
     def points(
         self, record: ImageRecord, points: Sequence[tuple[float, float]], client: str, number: int
     ) -> Parts:
         """The animal with these points in it; errors as in `click`."""
         with self._in_turn(client, number):
-            return through(self._ready(), self._picture(record), points)
+            return self._ready().through(record.sha256, self._picture(record), points)
 
     @contextmanager
     def _in_turn(self, client: str, number: int) -> Iterator[None]:
@@ -110,19 +136,13 @@ class Assistant:
                 raise SupersededError
             yield
 
-    def _ready(self) -> Served:
-        # Late: many a session never asks.
-        from model.assist.served import GENERAL, ONNX, Served, answer_file
-
-        promoted = self._store.promoted()
-        own = version_folder(self._store, promoted.id) / ONNX if promoted else None
-        source = own if own is not None and own.is_file() else GENERAL
-        if self._answer is None or self._source != source:
-            project = self._store.project
-            file = source if source == own else answer_file(GENERAL, project / "artifacts")
-            self._answer = Served(file, settings.load(project).threads)
+    def _ready(self) -> Engine:
+        chosen = settings.load(self._store.project)
+        source = source_of(self._store, chosen)
+        if self._engine is None or self._source != source:
+            self._engine = open_engine(self._store, source, chosen.threads)
             self._source = source
-        return self._answer
+        return self._engine
 
     def _picture(self, record: ImageRecord) -> Bytes:
         found = self._pictures.pop(record.sha256, None)

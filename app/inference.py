@@ -102,14 +102,20 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _serve(store: Store) -> NoReturn:
     # Late: a process that only waits for another one's end need not load it.
+    from app.click_engines import served_file
     from app.workflow.instant import InstantLearning
+    from model.assist.served import GENERAL
 
     chosen = settings.load(store.project)
     processes.step_back(chosen.nice)
-    learning = InstantLearning(store, chosen.thread_count)
+    learning, exported = InstantLearning(store, chosen.thread_count), False
     while True:
         try:
-            time.sleep(0 if learning.step() else PAUSE)
+            worked = learning.step()
+            if not worked and not exported:
+                served_file(store, GENERAL)  # while nobody waits for a click's answer
+                exported = True
+            time.sleep(0 if worked else PAUSE)
         except (DataError, StoreError) as error:
             logging.warning("%s", error)
             time.sleep(TROUBLE)

@@ -29,10 +29,11 @@ from app.workflow import documents, review
 from app.workflow.client import base_of_client
 from app.workflow.documents import StaleError
 from data_io.errors import ConflictError, DataError, StoreError
-from data_io.types import Job
+from data_io.types import ImageRecord, Job
 
 log = logging.getLogger("herdmark")
 EXPORT_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,120}")
+AHEAD = 3  # images of the queue that the click tool gets ready for
 AUTHOR = "person"  # one project, one token: the server cannot tell people apart
 Payload = Annotated[dict[str, Any], Body()]
 IfMatch = Annotated[str | None, Header()]
@@ -43,7 +44,7 @@ def add_routes(app: FastAPI, context: Context) -> None:
     own = (_documents(context), picture_routes(context), _lists(context), gallery_routes(context))
     for routes in (*own, assist_routes(context, AUTHOR), insight_routes(context)):
         app.include_router(routes, prefix="/api", dependencies=[Depends(_noticed(context))])
-    asked = click_routes(context.store, context.assistant)
+    asked = click_routes(context.store, context.assistant, _coming(context))
     notes = Depends(_noticed(context, saves=False))
     app.include_router(asked, prefix="/api", dependencies=[notes])
     add_errors(app)
@@ -61,6 +62,15 @@ def _noticed(context: Context, saves: bool = True) -> Callable[[Request], Awaita
             context.retrainer.acted(saved=saves and request.method != "GET")
 
     return noticed
+
+
+def _coming(context: Context) -> Callable[[str], list[ImageRecord]]:
+    """The images that follow one in the queue."""
+
+    def coming(image: str) -> list[ImageRecord]:
+        return [one.image for one in context.queue.outlook(image, AHEAD).coming]
+
+    return coming
 
 
 def _documents(context: Context) -> APIRouter:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
@@ -21,18 +21,23 @@ SEND = "reload the page"
 Payload = Annotated[dict[str, Any], Body()]
 
 
-def click_routes(store: Store, assistant: Assistant) -> APIRouter:
+def click_routes(
+    store: Store, assistant: Assistant, coming: Callable[[str], Sequence[ImageRecord]]
+) -> APIRouter:
     """The routes below /api.
 
     A body has ``client`` (who asks) and ``number`` (of the request). Answers are ``add`` and
     ``subtract``, parts of the outline, or ``superseded`` where a newer request came before it was
     its turn.
+
+    Args:
+        coming: the images that are likely to follow one.
     """
     routes = APIRouter(route_class=QuickRoute)
 
     @routes.post("/images/{image}/attend")
     def attend(image: str) -> dict[str, Any]:
-        assistant.attend(store.image(image))
+        assistant.attend(store.image(image), coming(image))
         return {}
 
     @routes.post("/images/{image}/click")

@@ -29,6 +29,9 @@ class Settings:
         steps: exact length of a training instead when neither is asked for, 0 = by `minutes`.
         nice: niceness of background jobs, 0..19, so that the page stays quick.
         instant: whether a light model learns at every save until a trained version is in use.
+        sam_encoder, sam_decoder: ONNX files of a SAM-style pair that answers clicks; "" = the
+            herd's own refiner does.
+        refine: whether each training also teaches the click tool this herd.
         retrain_images: newly accepted images after which a training starts by itself, 0 = off.
         retrain_regions: newly answered regions after which one starts, 0 = off.
         retrain_idle: minutes without a click or save until new labels are trained on, 0 = off.
@@ -61,6 +64,9 @@ class Settings:
     audit: float = 0.15
     worse: float = 0.02
     instant: bool = True
+    sam_encoder: str = ""
+    sam_decoder: str = ""
+    refine: bool = True
     level: float = 0.9
     validation: int = 20
 
@@ -75,7 +81,12 @@ class Settings:
         _check(self.preset in PRESETS, "preset", f"must be one of {', '.join(PRESETS)}")
         _check(_real(self.minutes, 0, 1440) and self.minutes > 0, "minutes", "must be in (0, 1440]")
         _check(_whole(self.nice, 0, 19), "nice", "must be a whole number from 0 to 19")
-        _check(isinstance(self.instant, bool), "instant", "must be true or false")
+        for name in ("sam_encoder", "sam_decoder"):
+            _check(isinstance(getattr(self, name), str), name, "must be a file's path, or empty")
+        both = bool(self.sam_encoder) == bool(self.sam_decoder)
+        _check(both, "sam_decoder" if self.sam_encoder else "sam_encoder", "is missing: name both")
+        for name in ("instant", "refine"):
+            _check(isinstance(getattr(self, name), bool), name, "must be true or false")
         _check(_real(self.audit, 0, 0.5), "audit", "must be in [0, 0.5]")
         _check(_real(self.worse, 0, 1), "worse", "must be in [0, 1]")
         _check(_real(self.level, 0.5, 0.999), "level", "must be in [0.5, 0.999]")

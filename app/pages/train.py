@@ -10,7 +10,7 @@ import gradio as gr
 
 from app import jobs, settings, validation_set
 from app.context import Context
-from app.pages import automatic, compare_view, train_view, validation_view
+from app.pages import automatic, click_tool, compare_view, train_view, validation_view
 from app.pages.action_html import ActionHTML, clicked
 from app.pages.label import LabelPage
 from app.pages.told import QUIET, inform, told
@@ -146,6 +146,7 @@ def build(context: Context) -> TrainPage:
                 )
             start = gr.Button("Start training", variant="primary", elem_id="start-training")
             alone = automatic.build(context.store.project)
+            click_tool.build(context)
         with gr.Column(scale=1, min_width=480):
             progress = ActionHTML(elem_id="hm-progress")
             gr.HTML("<h2>Validation images</h2>", js_on_load=None)

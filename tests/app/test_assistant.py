@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from app.assistant import PICTURES, Assistant, SupersededError
+from app.click_engines import RefinerEngine
 from data_io.errors import DataError
 from data_io.types import ImageRecord
 from model.assist.clicks import Click
@@ -52,7 +53,7 @@ def answer() -> Answer:
 @pytest.fixture
 def assistant(tmp_path: Path, answer: Answer, monkeypatch: pytest.MonkeyPatch) -> Assistant:
     made = Assistant(SimpleNamespace(project=tmp_path, promoted=lambda: None))
-    monkeypatch.setattr(made, "_ready", lambda: answer)
+    monkeypatch.setattr(made, "_ready", lambda: RefinerEngine(answer))
     return made
 
 
@@ -103,6 +104,42 @@ def test_only_the_last_pictures_are_kept(assistant, tmp_path):
         one = photo(tmp_path, f"photo{number}")
         assistant.click(one, (), [HERE], 20.0, True, "me", number)
     assert list(assistant._pictures) == ["photo2", "photo3"]
+
+
+class Slow(RefinerEngine):
+    """An engine that must see an image before it can be clicked at."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer)
+        self.seen: list[str] = []
+        self.done = threading.Event()
+
+    def attend(self, key, image):
+        self.seen.append(key)
+        if key == "last":
+            self.done.set()
+
+    def is_ready(self, key):
+        return key in self.seen
+
+
+def test_coming_images_are_looked_at_in_the_background(tmp_path, answer, monkeypatch, record):
+    assistant = Assistant(SimpleNamespace(project=tmp_path, promoted=lambda: None))
+    engine = Slow(answer)
+    monkeypatch.setattr(assistant, "_ready", lambda: engine)
+    assistant._engine = engine
+    gone = photo(tmp_path, "gone")
+    Path(gone.path).unlink()
+    coming = [record, gone, photo(tmp_path, "next"), photo(tmp_path, "last")]
+    assistant.attend(record, coming)
+    assert engine.done.wait(30)
+    assert engine.seen == ["one", "next", "last"]
+
+
+def test_an_engine_that_needs_no_look_gets_none(assistant, record):
+    assistant.attend(record, [record])
+    assert assistant._ahead is None
+    assert list(assistant._pictures) == ["one"]
 
 
 def test_a_picture_that_is_gone_is_one_sentence_and_the_next_request_works(assistant, tmp_path):

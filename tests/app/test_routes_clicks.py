@@ -47,13 +47,16 @@ class Played:
 
     points = box
 
+    def attend(self, record: Any, coming: Any) -> None:
+        self.asked.append((record.width, coming))
+
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[SimpleNamespace]:
     played, app = Played(), FastAPI()
     with Store.open(tmp_path / "project") as store:
         record = store.add_images([NewImage(str(tmp_path / "a.jpg"), 80, 60, "s", "barn")])[0]
-        app.include_router(click_routes(store, played), prefix="/api")
+        app.include_router(click_routes(store, played, lambda image: [image]), prefix="/api")
         add_errors(app)
         client = TestClient(app, raise_server_exceptions=False)
         yield SimpleNamespace(
@@ -82,6 +85,12 @@ def test_boxes_and_points(world):
     assert world.post("box", {**WHO, "box": [1, 2, 3, 4]}).json() == {"add": FLAT, "subtract": []}
     assert world.post("points", {**WHO, "points": [[1, 2]]}).json()["add"] == FLAT
     assert world.played.asked == [((1.0, 2.0, 3.0, 4.0), "me", 1), ([(1.0, 2.0)], "me", 1)]
+
+
+def test_the_server_gets_ready_for_an_image_and_those_that_follow(world):
+    assert world.post("attend", {}).json() == {}
+    ((width, coming),) = world.played.asked
+    assert (width, len(coming)) == (80, 1)
 
 
 def test_a_request_that_came_too_late_is_told_so(world):

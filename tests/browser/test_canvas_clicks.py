@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from app.click_engines import RefinerEngine
 from data_io.errors import DataError
 from data_io.geometry import mask_of_parts
 from data_io.store import Store
@@ -57,7 +58,7 @@ def canvas(
     store: Store, canvas_over: Any, bright: Bright, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Any]:
     with canvas_over(store) as opened:
-        monkeypatch.setattr(opened.assistant, "_ready", lambda: bright)
+        monkeypatch.setattr(opened.assistant, "_ready", lambda: RefinerEngine(bright))
         opened.open(store.images()[0].id)
         opened.press("k")
         yield opened

@@ -34,7 +34,7 @@ export class SelectTool extends Tool {
         + " to delete · Shift-click selects another too";
     }
     return session.categories.length
-      ? "Click an animal to select it · Shift-drag selects several · D draws a new one"
+      ? "Click an animal to select it · Shift-drag selects several · K outlines a new one"
       : "Add a category on the Data page to draw animals";
   }
 
