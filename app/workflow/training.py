@@ -105,6 +105,8 @@ def run_training(run: Run) -> dict[str, Any]:
     with exclusive(run, LOCK) as lock:
         if not _is_trained(run):
             _train(run, lock)
+        if settings.load(run.store.project).refine:
+            _refine(run, lock)
         known = meter.prequential(run.store)
         result = finalise(run.store, run.job, run.folder, known, run.check)
     retention.tidy(run.store)
@@ -150,7 +152,14 @@ def finalise(
         "kept": result.get("kept"),
         "metrics": scores.finite(result.get("metrics") or {}),
         "message": result.get("message") or "",
+        "refiner": _refined(target),
     }
+
+
+def _refined(folder: Path) -> Mapping[str, Any] | None:
+    """What `model.assist.herd` measured for a version, None where it has not."""
+    told = folder / "refiner.json"
+    return scores.finite(_read(told)) if told.is_file() else None
 
 
 def promote(store: Store, version_id: str) -> Job | None:
@@ -260,6 +269,30 @@ def _train(run: Run, lock: IO[bytes]) -> None:
         _report(run)
     _report(run)
     _judge_exit(run, trainer.returncode)
+
+
+def _refine(run: Run, lock: IO[bytes]) -> None:
+    """Teach the refiner this herd, before the version is moved to its place.
+
+    A version is no worse for want of a refiner of its own: what goes wrong is in the job's log.
+    """
+    if not run.folder.joinpath("version").is_dir():
+        return
+    run.progress = {**run.progress, "message": "learning to answer clicks on this herd"}
+    with run.folder.joinpath("worker.log").open("ab") as log:
+        refiner = subprocess.Popen(
+            [sys.executable, "-m", "model.assist.herd", str(run.folder)],
+            cwd=jobs.ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=(lock.fileno(),) if os.name == "posix" else (),
+        )
+    while refiner.poll() is None:
+        if run.stop.wait(0.25):
+            refiner.kill()
+            refiner.wait()
+            raise Stopped
 
 
 def _report(run: Run) -> None:

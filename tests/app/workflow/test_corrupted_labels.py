@@ -59,7 +59,8 @@ def herd(tmp_path: Path, masks: list[np.ndarray]) -> Iterator[Store]:
         Image.fromarray(pixels).save(folder / f"{number}.png")
     with Store.open(tmp_path / "project") as store:
         # Steps this few do not surpass the instant model.
-        store.project.joinpath("settings.json").write_text(json.dumps({"instant": False}))
+        off = {"instant": False, "refine": False}
+        store.project.joinpath("settings.json").write_text(json.dumps(off))
         import_source(store, folder)
         store.add_category("cow")
         label(store, masks, 0)

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 import pytest
 
 from app import gate, jobs, settings
-from app.run import Run
+from app.run import Run, Stopped
 from app.workflow import training
 from app.workflow.training import TrainOptions
 from data_io.errors import DataError
@@ -273,7 +273,77 @@ def test_an_incomplete_version_is_refused(project, trained):
     assert project.versions() == []
 
 
+class Program:
+    """Stands for a process: runs until it is killed, or has ended with a code."""
+
+    def __init__(self, code):
+        self.code, self.killed = code, False
+
+    def poll(self):
+        return self.code
+
+    def kill(self):
+        self.killed, self.code = True, -9
+
+    def wait(self):
+        return self.code
+
+
+@pytest.fixture
+def programs(monkeypatch):
+    """``programs(code)``: what is started from now on ends so; the commands, and the last one."""
+    begun = []
+
+    def script(code):
+        def start(command, **_):
+            begun.append((command, Program(code)))
+            return begun[-1][1]
+
+        monkeypatch.setattr(training.subprocess, "Popen", start)
+        return begun
+
+    return script
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_training_teaches_the_refiner_and_does_without_where_that_fails(
+    project, trained, programs, code
+):
+    begun = programs(code)
+    job, folder = trained("v1-a")
+    (folder / "version" / "refiner.json").write_text('{"before": 0.5, "after": NaN}')
+    result = training.run_training(Run(project, job, folder, threading.Event()))
+    assert result["promoted"]
+    assert begun[0][0][1:] == ["-m", "model.assist.herd", str(folder)]
+    assert result["refiner"] == {"before": 0.5, "after": None}
+    again = training.run_training(Run(project, job, folder, threading.Event()))
+    assert len(begun) == 1  # the version is in its place: nothing is learned twice
+    assert again["version"] == "v1-a"
+
+
+def test_a_project_may_leave_its_refiner_alone(project, trained, programs):
+    begun = programs(0)
+    settings.change(project.project, refine=False)
+    job, folder = trained("v1-a")
+    result = training.run_training(Run(project, job, folder, threading.Event()))
+    assert (begun, result["refiner"]) == ([], None)
+
+
+def test_a_training_that_is_stopped_stops_the_refiner_and_goes_on_later(project, trained, programs):
+    begun = programs(None)
+    job, folder = trained("v1-a")
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(Stopped):
+        training.run_training(Run(project, job, folder, stop))
+    assert begun[0][1].killed
+    assert project.versions() == []
+    programs(0)
+    assert training.run_training(Run(project, job, folder, threading.Event()))["promoted"]
+
+
 def test_a_training_tidies_the_project(project, trained):
+    settings.change(project.project, refine=False)
     for number in range(1, 13):
         job, folder = trained(f"v{number}-a")
         training.finalise(project, job, folder)
