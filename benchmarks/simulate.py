@@ -69,7 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def show(rows: Sequence[dict[str, Any]]) -> None:
         print_table(rows, options.out)
 
-    return conduct("benchmarks.simulate", options, one, planned(options), _told, show, more)
+    runs = planned(options)
+    # Arms that have no click tool are what they were when only that has changed.
+    return conduct("benchmarks.simulate", options, one, runs, _told, show, more, each=True)
 
 
 def planned(options: argparse.Namespace) -> Iterator[Run]:
@@ -194,6 +196,8 @@ def print_table(rows: Sequence[dict[str, Any]], out: Path) -> None:
             print(f"\n{name}, clock {clock}\n")
             print("\n".join(report.table(answer, clock)))
         plots.draw(answer, out.with_name(f"{out.stem}.{name}"))
+    states = {row["arm"]: row["model"] for row in rows}
+    print("\nmodel code: " + ", ".join(f"{arm} {state}" for arm, state in states.items()))
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -27,8 +27,8 @@ def run(
     ] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of their images.")] = None,
     arms: Annotated[
-        str, typer.Option(help="Ways of working, with commas: A0, A2, A3, A4, A9.")
-    ] = "A0,A2,A4,A9",
+        str, typer.Option(help="Ways of working, with commas: A0, A2, A3, A4, A9, A9g, A9c.")
+    ] = "A0,A2,A4,A9,A9c",
     seeds: Annotated[
         str, typer.Option(help="One run of each arm for each, with commas.")
     ] = "0,1,2",

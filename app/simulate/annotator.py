@@ -15,6 +15,7 @@ from functools import cached_property
 import numpy as np
 
 from app.simulate.clock import STANDARD, Action, noisy
+from app.simulate.hand import Hand
 from app.simulate.shapes import (
     Error,
     Mask,
@@ -34,9 +35,11 @@ from data_io.geometry import (
     Rle,
     area_of_rle,
     crop_of_rle,
+    mask_of_rle,
     parts_of_mask,
     rle_intersection,
     rle_iou,
+    rle_of_mask,
     rle_of_parts,
     rle_union,
 )
@@ -127,10 +130,14 @@ class Annotator:
         rle = jittered(truth, self.traits.agreement, self._rng(key, "target"))
         return Target(key, category, rle)
 
-    def draw_all(self, image: str, targets: Sequence[Target]) -> list[Step]:
-        """Label an image from scratch."""
+    def draw_all(
+        self, image: str, targets: Sequence[Target], hand: Hand | None = None
+    ) -> list[Step]:
+        """Label an image from scratch; with a click tool where there is one."""
         first = self._opened(image, len(targets))
-        return [first, *(self._timed(self._drawn(target), target.key) for target in targets)]
+        look = _Look(self.traits, Screen(1), (), hand)
+        made = (self._new(look, target, self._rng(target.key, "review")) for target in targets)
+        return [first, *(self._timed(step, step.key or "") for step in made)]
 
     def review(
         self,
@@ -139,6 +146,7 @@ class Annotator:
         shown: Sequence[Shown],
         highlights: Sequence[Rle],
         long_side: int,
+        hand: Hand | None = None,
     ) -> list[Step]:
         """Accept, repair or redraw what is proposed, and draw what is missing.
 
@@ -146,8 +154,9 @@ class Annotator:
             image: names the image.
             highlights: review regions that the person is led to, one glance each.
             long_side: of the image, pixels.
+            hand: the click tool; None = there is none.
         """
-        look = _Look(self.traits, Screen(long_side), highlights)
+        look = _Look(self.traits, Screen(long_side), highlights, hand)
         pairs = _pairs(targets, shown)
         extra = [one for k, one in enumerate(shown) if k not in pairs.values()]
         glances = _glances(targets, highlights)
@@ -176,7 +185,17 @@ class Annotator:
     def _missed(self, look: _Look, target: Target, rng: np.random.Generator) -> Step:
         """An animal that is not proposed."""
         seen = look.sees(target.rle, target.rle, rng)
-        return self._drawn(target) if seen else Step(target.key, (), None)
+        return self._new(look, target, rng) if seen else Step(target.key, (), None)
+
+    def _new(self, look: _Look, target: Target, rng: np.random.Generator) -> Step:
+        """An animal with nothing on it yet: drawn, or clicked at where there is a click tool."""
+        drawn = self._drawn(target)
+        if look.hand is None:
+            return drawn
+        actions, parts = self._mended(look, target, None, rng, STANDARD.seconds(drawn.actions))
+        if parts is None:
+            return Step(target.key, (*actions, *drawn.actions), drawn.label)
+        return Step(target.key, tuple(actions), Label(None, target.category, parts))
 
     def _false(self, look: _Look, shown: Shown, image: str) -> Step:
         """A proposal where there is no animal: kept when nobody sees that."""
@@ -194,17 +213,47 @@ class Annotator:
         named = (Action("accept"),) * (2 if shown.category != target.category else 1)
         if biased or believed >= self.traits.accepts:
             return Step(target.key, named, kept)
-        drawn = self._drawn(target)
         if rle_iou(shown.rle, target.rle) < self.traits.hopeless:
-            return Step(target.key, (*named, *drawn.actions), drawn.label)
-        actions, parts = self._repaired(look, target, shown, rng, STANDARD.seconds(drawn.actions))
+            new = self._new(look, target, rng)
+            return Step(target.key, (*named, *new.actions), new.label)
+        drawn = self._drawn(target)
+        most = STANDARD.seconds(drawn.actions)
+        actions, parts = self._mended(look, target, shown.rle, rng, most)
         if parts is None:
             return Step(target.key, (*named, *actions, *drawn.actions), drawn.label)
         label = Label(shown.id, target.category, parts) if actions else kept
         return Step(target.key, (*named, *actions), label)
 
+    def _mended(
+        self, look: _Look, target: Target, shown: Rle | None, rng: np.random.Generator, most: float
+    ) -> tuple[list[Action], Parts | None]:
+        """Click where there is a click tool, then repair what is left; see `_repaired`.
+
+        Args:
+            shown: the outline there is; None = nothing yet.
+        """
+        if look.hand is None:
+            assert shown is not None
+            return self._repaired(look, target, shown, rng, most)
+        height, width = target.rle["size"]
+        window, wanted = (0, 0, width, height), mask_of_rle(target.rle)
+        before = np.zeros_like(wanted) if shown is None else mask_of_rle(shown)
+        made, mask, good = look.hand.click(
+            before,
+            wanted,
+            lambda error, animal: look.notices(error, window, animal, rng),
+            lambda right: bool(right + rng.normal(0, self.traits.doubt) >= self.traits.accepts),
+            rng,
+        )
+        if good:
+            return made, parts_of_mask(mask)
+        if iou(mask, wanted) < self.traits.hopeless:
+            return made, None
+        actions, parts = self._repaired(look, target, rle_of_mask(mask), rng, most)
+        return [*made, *actions], parts
+
     def _repaired(
-        self, look: _Look, target: Target, shown: Shown, rng: np.random.Generator, most: float
+        self, look: _Look, target: Target, shown: Rle, rng: np.random.Generator, most: float
     ) -> tuple[list[Action], Parts | None]:
         """Repair the errors that are seen, largest first, until the label looks good enough.
 
@@ -217,8 +266,8 @@ class Annotator:
         Returns:
             What was done, and the outline; None where it is drawn anew after all.
         """
-        window = around([target.rle, shown.rle])
-        mask, wanted = crop_of_rle(shown.rle, window), crop_of_rle(target.rle, window)
+        window = around([target.rle, shown])
+        mask, wanted = crop_of_rle(shown, window), crop_of_rle(target.rle, window)
         made: list[Action] = []
         while True:
             planned: list[Action] = []
@@ -270,6 +319,7 @@ class _Look:
     traits: Traits
     screen: Screen
     highlights: Sequence[Rle]
+    hand: Hand | None = None
 
     @cached_property
     def _all(self) -> Rle:

@@ -27,6 +27,8 @@ class Arm:
         proposals: animals are proposed; otherwise everything is drawn from scratch.
         highlights: the person is led to the review regions.
         retrained: False = proposals of the first network for ever.
+        clicks: the person has the click tool.
+        gate: the app's; otherwise every version takes the place of the one before.
     """
 
     name: str
@@ -36,6 +38,8 @@ class Arm:
     proposals: bool = False
     highlights: bool = False
     retrained: bool = True
+    clicks: bool = False
+    gate: bool = True
 
 
 ARMS: dict[str, Arm] = {
@@ -46,6 +50,8 @@ ARMS: dict[str, Arm] = {
         Arm("A3", "A2 + proposals of the first network", "u2pl", "camera", True, False, False),
         Arm("A4", "A2 + proposals, whole images", "u2pl", "camera", True),
         Arm("A9", "queue, proposals, highlights", "u2pl", "queue", True, True),
+        Arm("A9g", "A9 without the gate", "u2pl", "queue", True, True, gate=False),
+        Arm("A9c", "A9 + clicks", "u2pl", "queue", True, True, clicks=True),
     )
 }
 

@@ -26,6 +26,7 @@ Kind = Literal[
     "delete",  # a vertex
     "stroke",  # with the brush
     "draw",  # one centimeter of it; an image's long side is shown at `SHOWN_CM`
+    "click",  # with the click tool, and the wait for its answer
     "outline",  # one vertex of an animal drawn from scratch
     "undo",
 ]
@@ -45,11 +46,12 @@ SECONDS: Mapping[Kind, float] = {
     "delete": P + 2 * B + K,
     "stroke": M + P + 2 * B + 0.9,
     "draw": 0.16,
+    "click": P + 2 * B + 0.12,  # the wait is the 95th percentile that is allowed
     "outline": 0.78,
     "undo": K,
 }
 HELP: tuple[Kind, ...] = (
-    *("accept", "glance", "drag", "insert", "delete"),
+    *("accept", "glance", "click", "drag", "insert", "delete"),
     *("stroke", "draw", "undo"),
 )  # what only a person with proposals does
 

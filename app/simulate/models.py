@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from app import jobs
+from app.click_engines import served_file, weights_in_use
 from app.workflow import training
 from app.workflow.instant import InstantLearning
 from data_io.errors import DataError
 from data_io.snapshot import write_snapshot
 from data_io.store import Store
+from model.assist.engine import Answer
+from model.assist.served import Served
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,18 +51,26 @@ class Models(Protocol):
     def instant(self, store: Store) -> Predicts | None:
         """After any other round, and when a run goes on."""
 
+    def refiner(self, store: Store) -> Answer:
+        """What answers clicks now."""
+
 
 class TrainedModels:
     """The app's own training jobs, each in a process that this one waits for.
 
     Args:
         settings: of `model.config.train_config`; method and seed come from the run.
+        refine: trainings teach the click tool as well.
+        gate: whether the app's gate decides; otherwise every version is promoted.
     """
 
-    def __init__(self, settings: Mapping[str, Any]) -> None:
-        self._settings = dict(settings)
+    def __init__(
+        self, settings: Mapping[str, Any], refine: bool = False, gate: bool = True
+    ) -> None:
+        self._settings, self._refine, self._gate = dict(settings), refine, gate
         self._loaded: tuple[Path, Predicts] | None = None
         self._learning: InstantLearning | None = None
+        self._refiner: tuple[Path, Served] | None = None
 
     def trained(self, store: Store, method: str, seed: int, number: int) -> Predicts | None:
         """Train a version and register it; what the app would keep aside is kept aside here.
@@ -78,8 +89,12 @@ class TrainedModels:
         }
         job = store.create_job("train", config)
         folder = jobs.job_folder(store, job)
-        _run(folder, config)
-        training.finalise(store, job, folder)
+        _run("model.train", folder, config)
+        if self._refine:
+            _run("model.assist.herd", folder, config)
+        told = training.finalise(store, job, folder)
+        if not self._gate:
+            store.promote(told["version"])
         store.update_job(job.id, state="done")
         shutil.rmtree(folder)
         return self.instant(store)
@@ -98,11 +113,18 @@ class TrainedModels:
             self._loaded = folder, Predictor.load(folder, threads=self._settings.get("threads"))
         return self._loaded[1]
 
+    def refiner(self, store: Store) -> Answer:
+        """That of the promoted version, before the first one the general one."""
+        source = weights_in_use(store)
+        if self._refiner is None or self._refiner[0] != source:
+            self._refiner = source, Served(served_file(store, source), 1)
+        return self._refiner[1]
 
-def _run(folder: Path, config: Mapping[str, Any]) -> None:
+
+def _run(program: str, folder: Path, config: Mapping[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    line = [sys.executable, "-m", "model.train", str(folder)]
+    line = [sys.executable, "-m", program, str(folder)]
     done = subprocess.run(line, cwd=jobs.ROOT, check=False, stdout=subprocess.DEVNULL)
     if done.returncode == 0:
         return

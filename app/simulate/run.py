@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 from app.simulate.annotator import Annotator, Shown, Step, Target, region_rles
 from app.simulate.arms import Arm, next_image
 from app.simulate.clock import STANDARD, Action, Spent, total
+from app.simulate.hand import Hand
 from app.simulate.models import Models, Predicts
 from app.simulate.score import image_row, test_rows
 from app.simulate.session import Session, deliver, keep_draft, open_regions
@@ -25,7 +26,7 @@ from app.simulate.truth import Hidden, HiddenImage
 from app.workflow import proposals
 from app.workflow.views import view
 from data_io.atomic import write_atomic
-from data_io.geometry import rle_of_parts
+from data_io.geometry import area_of_rle, rle_of_parts
 from data_io.images import read
 from data_io.store import Store
 from data_io.store.database import DATABASE_NAME
@@ -193,12 +194,17 @@ class Run:
             Shown(one.id, one.category, one.parts, rle_of_parts(one.parts, height, width))
             for one in (seen.proposal.instances if seen.proposal else ())
         ]
+        hand = None
+        if self.arm.clicks:
+            hand = Hand(self.models.refiner(store), read(record.path))
+            hand.sizes.extend(area_of_rle(one.rle) ** 0.5 for one in shown)
         if not shown:
-            return self.annotator.draw_all(image.name, targets)
+            return self.annotator.draw_all(image.name, targets, hand)
         asking = open_regions(seen) if self.arm.highlights else []
         places = [region.parts for region in seen.regions if region.id in asking]
         highlights = region_rles(places, height, width)
-        return self.annotator.review(image.name, targets, shown, highlights, max(height, width))
+        side = max(height, width)
+        return self.annotator.review(image.name, targets, shown, highlights, side, hand)
 
     def _deliver(self, store: Store, session: Session) -> Record:
         deliver(store, session, self.arm.highlights)

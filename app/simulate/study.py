@@ -64,10 +64,11 @@ def run_records(
     hidden: Hidden, arm: str, seed: int, options: Options, folder: Path, say: Say
 ) -> Iterator[Record]:
     """The records of one arm (or the ceiling) with one seed."""
-    place, models = folder / f"{arm}-{seed}", TrainedModels(options.train)
+    place = folder / f"{arm}-{seed}"
     if arm == CEILING:
-        yield _ceiling(hidden, seed, models, place)
+        yield _ceiling(hidden, seed, TrainedModels(options.train), place)
         return
+    models = TrainedModels(options.train, ARMS[arm].clicks, ARMS[arm].gate)
     annotator = Annotator(seed, options.traits)
     run = Run(hidden, ARMS[arm], annotator, models, place, options.trainings, options.after)
     yield from run.records()

@@ -33,14 +33,14 @@ def test_a_project_with_one_label_is_refused_with_a_sentence(herdmark, photos, t
 
 def test_unknown_arms_are_refused(tmp_path):
     records = study.records_of(None, ["A1"], [0], study.Options({}), tmp_path, print)
-    with pytest.raises(DataError, match="use A0, A2, A3, A4, A9"):
+    with pytest.raises(DataError, match="use A0, A2, A3, A4, A9, A9g, A9c"):
         next(records)
 
 
 class NoModels:
     """Never any model: what is drawn from scratch needs none."""
 
-    def __init__(self, settings):
+    def __init__(self, *settings):
         self.settings = settings
 
     def trained(self, store, method, seed, number):

@@ -27,7 +27,7 @@ def run(hidden, models, folder, arm="A9", seed=0):
     return Run(hidden, ARMS[arm], Annotator(seed), models, folder)
 
 
-@pytest.mark.parametrize("arm", ["A0", "A2", "A3", "A4", "A9"])
+@pytest.mark.parametrize("arm", ["A0", "A2", "A3", "A4", "A9", "A9c"])
 def test_every_arm_labels_all_of_it_in_rounds_of_equal_seconds(hidden, models, tmp_path, arm):
     records = list(run(hidden, models, tmp_path / "run", arm).rounds())
     full = STANDARD.price(records[0]["full"])
