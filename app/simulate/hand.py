@@ -20,6 +20,7 @@ from model.assist.clicks import Click, next_click
 from model.assist.engine import Answer, clicked
 
 MOST_CLICKS = 20  # at one animal
+SOME = 3  # animals that say how large one is
 LEAST_GAIN = 0.01  # of IoU: a click that brings less was the last one
 
 Rng = np.random.Generator
@@ -43,7 +44,9 @@ class Hand:
     @property
     def usual(self) -> float:
         """Size of an animal here, as the canvas and `app.assistant` say it."""
-        return float(np.median(self.sizes)) if self.sizes else UNKNOWN * max(self.image.shape)
+        if len(self.sizes) < SOME:
+            return UNKNOWN * max(self.image.shape)
+        return float(np.median(self.sizes))
 
     def click(
         self, mask: Mask, wanted: Mask, sees: Sees, good: Callable[[float], bool], rng: Rng

@@ -81,6 +81,8 @@ class TrainedModels:
         if not training.pool(store)[0]:
             return None
         snapshot = write_snapshot(store, store.project / "snapshots")
+        if not snapshot.categories:  # nothing but ground so far, from which nothing can be learned
+            return self.instant(store)
         config = {
             "snapshot": str(snapshot.folder),
             "version": f"v{number}",

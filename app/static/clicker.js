@@ -6,6 +6,7 @@ import { sizeOf } from "./geometry.js";
 import { area, emptyMask, flatRings, subtract, symmetricDifference, unite } from "./raster.js";
 import { newId } from "./store.js";
 
+const SOME = 3; // animals that say how large one is
 const UNKNOWN = 0.15; // of the image's longer side: how large an animal is where none is drawn
 
 /** An animal that is being clicked at; it has no id before its first answer. */
@@ -128,10 +129,11 @@ export class Clicker {
     editor.update({ marks: this.waiting.flatMap(({ marks }) => marks) });
   }
 
-  /** Size (root of the area) of an animal on the image, px: the median of those on it, else 0. */
+  /** Size (root of the area) of an animal, px: the median of those on the image; 0 for a few. */
   usual() {
     const sizes = this.editor.session.instances.map(({ parts }) => sizeOf(parts));
-    return sizes.sort((a, b) => a - b)[Math.floor(sizes.length / 2)] ?? 0;
+    if (sizes.length < SOME) return 0;
+    return sizes.sort((a, b) => a - b)[Math.floor(sizes.length / 2)];
   }
 
   /** How far from an animal, or from clicks at it, a click is still meant for it; image px. */

@@ -42,7 +42,9 @@ class Window(NamedTuple):
         return Window(round(middle[0] - side / 2), round(middle[1] - side / 2), side)
 
     @staticmethod
-    def for_click(mask: Mask, clicks: Sequence[Click], usual: float) -> Window:
+    def for_click(
+        mask: Mask, clicks: Sequence[Click], usual: float, margin: float = MARGIN
+    ) -> Window:
         """The square to look at for the last of the clicks.
 
         Args:
@@ -53,9 +55,9 @@ class Window(NamedTuple):
         if mask.any():
             rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
             corners = [(columns[0], rows[0]), (columns[-1] + 1, rows[-1] + 1)]
-            return Window.around(np.concatenate([points, np.array(corners, np.float64)]))
+            return Window.around(np.concatenate([points, np.array(corners, np.float64)]), margin)
         reach = 0.75 * usual
-        return Window.around(np.concatenate([points - reach, points + reach]))
+        return Window.around(np.concatenate([points - reach, points + reach]), margin)
 
     @property
     def scale(self) -> float:
