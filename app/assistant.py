@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from app import settings
 from app.click_engines import Engine, open_engine, source_of
-from data_io.errors import DataError, StoreError
 from data_io.images import read
 from data_io.store import Store
 from data_io.types import ImageRecord, Parts
@@ -51,6 +50,7 @@ class Assistant:
         self._pictures: OrderedDict[str, Bytes] = OrderedDict()
         self._engine: Engine | None = None
         self._source: tuple[Path, ...] = ()
+        self._attended = ""
         self._coming: list[ImageRecord] = []
         self._ahead: threading.Thread | None = None
 
@@ -61,27 +61,32 @@ class Assistant:
             coming: images that are likely to be next; they are looked at in the background where
                 the engine needs that.
         """
+        with self._known:
+            self._attended = record.id
         with self._turn:
+            if self._attended != record.id:
+                return  # somebody stepped on while this one waited
             engine = self._ready()
             engine.attend(record.sha256, self._picture(record))
         with self._known:
             self._coming = [one for one in coming if not engine.is_ready(one.sha256)]
             if self._coming and self._ahead is None:
                 self._ahead = threading.Thread(
-                    target=self._look_ahead, args=(engine,), daemon=True, name="clicks ahead"
+                    target=self._look_ahead, daemon=True, name="clicks ahead"
                 )
                 self._ahead.start()
 
-    def _look_ahead(self, engine: Engine) -> None:
+    def _look_ahead(self) -> None:
         while True:
             with self._known:
-                if not self._coming or engine is not self._engine:
+                if not self._coming:
                     self._ahead = None
                     return
-                record = self._coming.pop(0)
+                record, engine = self._coming.pop(0), self._engine
             try:
-                engine.attend(record.sha256, read(record.path))
-            except (DataError, StoreError, OSError) as error:  # its first click will say so
+                if engine is not None and not engine.is_ready(record.sha256):
+                    engine.attend(record.sha256, read(record.path))
+            except Exception as error:  # whatever it is, the image's first click will say it
                 log.info("%s: not ready for clicks: %s", record.path, error)
 
     def click(

@@ -13,12 +13,12 @@ from app.settings import Settings
 from app.workflow.training import version_folder
 from data_io.store import Store
 from data_io.types import Parts
-from model.assist import engine, sam_engine
+from model.assist import ONNX, engine, sam_engine
 from model.assist.clicks import Click
 from model.assist.engine import Answer, Change
 from model.assist.sam import SamPair
 from model.assist.sam_engine import Embeddings
-from model.assist.served import GENERAL, ONNX, Served, answer_file
+from model.assist.served import GENERAL, Served, answer_file
 
 Bytes = NDArray[np.uint8]
 Box = tuple[float, float, float, float]
@@ -122,10 +122,17 @@ class SamEngine:
 
 
 def weights_in_use(store: Store) -> Path:
-    """The file of the refiner of the promoted version, where it has one; else the general one's."""
+    """The file of the refiner of the promoted version, of the newest that has one, or of everyone.
+
+    A refiner has a gate of its own (`model.assist.herd`), so one is used whose version was kept
+    aside: as long as the instant model proposes, there is no other that knows the herd.
+    """
     promoted = store.promoted()
-    own = version_folder(store, promoted.id) / ONNX if promoted else None
-    return own if own is not None and own.is_file() else GENERAL
+    for version in [*([promoted] if promoted else []), *store.versions()]:
+        own = version_folder(store, version.id) / ONNX
+        if own.is_file():
+            return own
+    return GENERAL
 
 
 def served_file(store: Store, source: Path) -> Path:

@@ -113,8 +113,8 @@ def _serve(store: Store) -> NoReturn:
         try:
             worked = learning.step()
             if not worked and not exported:
+                exported = True  # where that fails, the first click tries again and says why
                 served_file(store, GENERAL)  # while nobody waits for a click's answer
-                exported = True
             time.sleep(0 if worked else PAUSE)
         except (DataError, StoreError) as error:
             logging.warning("%s", error)

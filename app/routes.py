@@ -65,10 +65,11 @@ def _noticed(context: Context, saves: bool = True) -> Callable[[Request], Awaita
 
 
 def _coming(context: Context) -> Callable[[str], list[ImageRecord]]:
-    """The images that follow one in the queue."""
+    """The images that come next when this one is left."""
 
     def coming(image: str) -> list[ImageRecord]:
-        return [one.image for one in context.queue.outlook(image, AHEAD).coming]
+        best = [item.image for item in context.queue.ranked(AHEAD + 1)]
+        return [context.store.image(one) for one in best if one != image][:AHEAD]
 
     return coming
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
@@ -16,6 +15,7 @@ from data_io.store import Store
 from data_io.types import ImageRecord
 from model.assist.clicks import Click
 
+FARTHEST = 1e7  # pixels; comparing refuses what is not finite as well
 MOST = 500  # clicks on one animal, and points of a scribble
 SEND = "reload the page"
 Payload = Annotated[dict[str, Any], Body()]
@@ -45,7 +45,8 @@ def click_routes(
         record = store.image(image)
         parts = parts_of_json(body.get("parts") or [], record.path)
         clicks = _clicks(body.get("clicks"), record)
-        usual = max(0.0, _number(body.get("usual", 0), "usual", record))
+        most = float(max(record.width, record.height))
+        usual = min(max(0.0, _number(body.get("usual", 0), "usual", record)), most)
         own = body.get("own") is True
 
         def work(client: str, number: int) -> dict[str, Any]:
@@ -115,8 +116,8 @@ def _point(sent: object, field: str, record: ImageRecord) -> tuple[float, float]
 
 
 def _number(sent: object, field: str, record: ImageRecord) -> float:
-    if isinstance(sent, bool) or not isinstance(sent, int | float) or not math.isfinite(sent):
-        raise _bad(record, field, "a number is not finite")
+    if isinstance(sent, bool) or not isinstance(sent, int | float) or not abs(sent) <= FARTHEST:
+        raise _bad(record, field, "a number is not finite, or far from any image")
     return float(sent)
 
 

@@ -34,8 +34,8 @@ from benchmarks.study import conduct, study_parser
 from data_io.geometry import mask_of_parts, mask_of_rle, rle_iou, rle_of_mask
 from data_io.images import read
 from data_io.snapshot import SnapshotImage
+from model.assist import WEIGHTS
 from model.assist.clicks import Click, next_click
-from model.assist.served import WEIGHTS
 
 RESULTS = ROOT / "benchmarks/results/clicks.jsonl"
 SETS = {"drone": 60, "barn": 26, "pasture": 54, "davis": 21, "msrc": 39}  # objects of each
@@ -219,6 +219,7 @@ def engine_of(options: argparse.Namespace, run: Run) -> Engine:
 def on_herd(network: Any, labeled: Sequence[SnapshotImage], steps: int) -> None:
     """Train a refiner on, with the animals of these images."""
     from model.assist.examples import Picture, example
+    from model.assist.herd import RATE
     from model.assist.training import RefinerConfig, RefinerTraining
 
     pictures = []
@@ -231,7 +232,7 @@ def on_herd(network: Any, labeled: Sequence[SnapshotImage], steps: int) -> None:
         picture = shown[int(rng.integers(len(shown)))]
         return example(picture, int(rng.integers(len(picture.animals))), rng)
 
-    config = RefinerConfig(steps=steps, rate=5e-4)
+    config = RefinerConfig(steps=steps, plain=0, rate=RATE, warm_up=steps // 10)
     for _ in RefinerTraining(network, draw, config, 0).run():
         pass
 

@@ -221,7 +221,8 @@ class Annotator:
         actions, parts = self._mended(look, target, shown.rle, rng, most)
         if parts is None:
             return Step(target.key, (*named, *actions, *drawn.actions), drawn.label)
-        label = Label(shown.id, target.category, parts) if actions else kept
+        touched = any(action.kind != "think" for action in actions)
+        label = Label(shown.id, target.category, parts) if touched else kept
         return Step(target.key, (*named, *actions), label)
 
     def _mended(

@@ -116,7 +116,7 @@ class TrainedModels:
         return self._loaded[1]
 
     def refiner(self, store: Store) -> Answer:
-        """That of the promoted version, before the first one the general one."""
+        """See `app.click_engines.weights_in_use`."""
         source = weights_in_use(store)
         if self._refiner is None or self._refiner[0] != source:
             self._refiner = source, Served(served_file(store, source), 1)

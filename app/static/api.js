@@ -89,12 +89,12 @@ export async function nextImage(after, direction) {
   return (await request(`api/next?${query}`, { cache: "no-store" })).image ?? null;
 }
 
-/** What follows an image: {images, verified, regions, coming: [{image, name, regions}]}. */
 /** The version of an image's current proposal, null for none. */
 export async function proposalVersion(id) {
   return (await request(`${imageUrl(id)}/proposal`, { cache: "no-store" })).version;
 }
 
+/** What follows an image: {images, verified, regions, coming: [{image, name, regions}]}. */
 export const outlook = (id) => request(`${imageUrl(id)}/outlook`, { cache: "no-store" });
 
 /** Address of one row of square pictures, one for each box [x, y, width, height]. */

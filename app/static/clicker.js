@@ -6,16 +6,24 @@ import { sizeOf } from "./geometry.js";
 import { area, emptyMask, flatRings, subtract, symmetricDifference, unite } from "./raster.js";
 import { newId } from "./store.js";
 
+const NEAR = 0.25; // of an animal's size: two clicks so near mean the same one
 const SOME = 3; // animals that say how large one is
 const UNKNOWN = 0.15; // of the image's longer side: how large an animal is where none is drawn
 
 /** An animal that is being clicked at; it has no id before its first answer. */
 export class Target {
-  constructor(id = null, parts = null) {
+  constructor(id = null) {
     this.id = id;
-    this.clicks = []; // [x, y, positive]
+    this.clicks = []; // [x, y, positive], those that were answered
     this.own = id === null; // they alone have made the outline
-    this.parts = parts; // as the last answer left them: any other edit makes the clicks old
+    this.parts = null; // as the last answer left them: any other edit makes the clicks old
+    this.sent = null; // as the request under way was told
+    this.gone = false; // nothing was left of it
+  }
+
+  /** Somebody drew, or undid, in between: the outline is no longer what the clicks made. */
+  forget() {
+    Object.assign(this, { clicks: [], own: false });
   }
 }
 
@@ -30,6 +38,7 @@ export class Clicker {
     this.number = 0;
     this.waiting = []; // the first one is under way
     this.busy = false;
+    this.chosen = null; // the selection as the last question or answer left it
     this.ending = new AbortController();
     editor.ending.signal.addEventListener("abort", () => this.drop());
   }
@@ -39,14 +48,24 @@ export class Clicker {
     return this.waiting.some((wish) => wish.target === target);
   }
 
+  /** True, and said, while a click is not answered: nobody can vouch for what is not there yet. */
+  unanswered() {
+    if (!this.waiting.length) return false;
+    this.editor.say("A click is still being answered: a moment, or Esc drops it.", "warn");
+    return true;
+  }
+
   /**
    * Ask for an outline.
    *
    * wish: {target, route ("click", "box" or "points"), body() (what to send, when it is its turn),
-   * label (of the command), marks ([x, y, positive], shown until the answer is here)}.
+   * click (that the target then has had, or null), label (of the command), marks ([x, y, positive],
+   * shown until the answer is here)}.
    */
   ask(wish) {
-    this.waiting.push({ ...wish, session: this.editor.session });
+    const { editor } = this;
+    if (!this.waiting.length) this.chosen = editor.state.selected;
+    this.waiting.push({ ...wish, session: editor.session });
     this.show();
     if (!this.busy) this.work();
   }
@@ -61,21 +80,38 @@ export class Clicker {
     return some;
   }
 
+  /** The image is left: what was asked about it is for no other one. */
+  left() {
+    if (!this.drop()) return;
+    this.editor.say("The image was left before a click was answered; it changed nothing.", "warn");
+  }
+
   /** Let the server get ready for the image on the screen. */
   prepare() {
-    const { session } = this.editor;
-    if (session) postOutline(session.id, "attend", {}).catch(() => {}); // a click will say why
+    const { editor: { session }, ending: { signal } } = this;
+    // Whatever is wrong, a click will say so.
+    if (session) postOutline(session.id, "attend", {}, signal).catch(() => {});
   }
 
   async work() {
     this.busy = true;
-    while (this.waiting.length) {
-      const wish = this.waiting[0];
+    try {
+      while (this.waiting.length) await this.serve(this.waiting[0]);
+    } finally {
+      this.busy = false;
+    }
+  }
+
+  async serve(wish) {
+    try {
       await this.answer(wish);
+    } catch (error) {
+      console.error(error);
+      this.editor.say("Something unexpected went wrong with this click; draw it instead.", "warn");
+    } finally {
       if (this.waiting[0] === wish) this.waiting.shift();
       this.show();
     }
-    this.busy = false;
   }
 
   async answer(wish) {
@@ -84,43 +120,48 @@ export class Clicker {
     this.number += 1;
     const who = { client: this.client, number: this.number };
     try {
-      const said = await postOutline(wish.session.id, wish.route, { ...who, ...wish.body() }, signal);
+      const body = { ...who, ...wish.body() };
+      const said = await postOutline(wish.session.id, wish.route, body, signal);
+      // Not into the middle of a stroke or a drag, which would then undo it.
+      await editor.safety.idle(wish.session);
       if (this.waiting.includes(wish) && this.still(wish) && !said.superseded) this.put(wish, said);
     } catch (error) {
       if (signal.aborted) return;
       if (!(error instanceof ApiError)) throw error;
-      if (this.waiting.includes(wish)) editor.say(error.message, "warn");
+      editor.say(error.message, "warn");
       this.waiting = []; // what follows was meant for an outline that did not come
     }
   }
 
-  /** The image is left: what was asked about it is for no other one. */
-  left() {
-    if (!this.drop()) return;
-    this.editor.say("The image was left before a click was answered; it changed nothing.", "warn");
-  }
-
   /** Whether the image that was asked about is on the screen, and the animal still on it. */
   still({ session, target }) {
-    if (this.editor.session !== session) return false;
+    if (this.editor.session !== session || target.gone) return false;
     return target.id === null || Boolean(session.instance(target.id));
   }
 
   /** Change the animal by what the answer adds and takes away. */
-  put({ session, target, label }, { add, subtract: gone }) {
+  put({ session, target, label, click }, { add, subtract: lost }) {
     const { editor } = this;
     const { shaping } = editor;
     const own = target.id ? session.instance(target.id) : null;
+    if (own && own.parts !== target.sent) target.forget();
+    else if (click) target.clicks.push(click);
     const before = own ? shaping.raster(own.parts) : emptyMask();
-    const mask = subtract(unite(before, shaping.raster(add)), shaping.raster(gone));
+    const mask = subtract(unite(before, shaping.raster(add)), shaping.raster(lost));
     if (!area(symmetricDifference(before, mask))) {
       editor.say(own ? "The outline is right there already; paint (B) or draw (D) to change it."
         : "No animal was found there: click its middle, or draw a box around it.", "warn");
       return;
     }
-    const sources = [...(own ? flatRings(own.parts) : []), ...flatRings(add), ...flatRings(gone)];
+    const sources = [...(own ? flatRings(own.parts) : []), ...flatRings(add), ...flatRings(lost)];
+    const { selected, others } = editor.state;
+    const moved = selected !== this.chosen || others.length > 0;
     target.id = shaping.commit(own, mask, label, sources, own ? null : add);
-    target.parts = target.id && (session.instance(target.id)?.parts ?? null);
+    target.gone = own !== null && target.id === null;
+    target.parts = (target.id && session.instance(target.id)?.parts) ?? null;
+    // Who has chosen another animal meanwhile goes on with that one.
+    if (moved) editor.selection.set([selected, ...others].filter((id) => session.instance(id)));
+    this.chosen = editor.state.selected;
   }
 
   show() {
@@ -136,11 +177,14 @@ export class Clicker {
     return sizes.sort((a, b) => a - b)[Math.floor(sizes.length / 2)];
   }
 
-  /** How far from an animal, or from clicks at it, a click is still meant for it; image px. */
-  reach(target) {
-    const { session } = this.editor;
-    const own = target.id && session.instance(target.id);
-    if (own) return 0.5 * Math.max(...boxOf(own.parts).slice(2));
-    return this.usual() || UNKNOWN * Math.max(session.image.width, session.image.height);
+  /** How far from an animal a click is still meant for it; image px. */
+  reach({ parts }) {
+    return 0.5 * Math.max(...boxOf(parts).slice(2));
+  }
+
+  /** How far from a click at an animal that is not there yet the next one is meant for it. */
+  reachOfClick() {
+    const { width, height } = this.editor.session.image;
+    return NEAR * (this.usual() || UNKNOWN * Math.max(width, height));
   }
 }

@@ -167,6 +167,10 @@ class Editor {
   }
 
   again(way, word) {
+    if (this.clicker.drop()) { // what a person wants back is what is about to come
+      this.say("Dropped the clicks that waited.");
+      return;
+    }
     let label = "";
     this.edit((session) => {
       label = session[way]();

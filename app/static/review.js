@@ -106,6 +106,7 @@ export class Review {
       editor.say(some ? choose : this.nothingLeft(), "warn");
       return null;
     }
+    if (editor.clicker.unanswered()) return null;
     // Twice the same key before the server replied must not answer the region twice.
     if (editor.session.answers.some((waiting) => waiting.region === region.id)) return null;
     editor.tool.finish();
@@ -243,7 +244,8 @@ export class Review {
   async acceptImage() {
     const { editor } = this;
     const { session } = editor;
-    if (editor.drawingUnfinished() || session.answers.some(({ region }) => region === null)) return;
+    if (editor.drawingUnfinished() || editor.clicker.unanswered()) return;
+    if (session.answers.some(({ region }) => region === null)) return;
     editor.tool.finish();
     const animals = session.instances.length;
     const reviewing = this.region !== null;

@@ -25,10 +25,12 @@ from app.meter import Prequential
 from app.run import Run, Stopped, exclusive
 from app.scores import Entrant
 from app.workflow import labels, warm_start
+from data_io.atomic import write_atomic
 from data_io.errors import DataError
 from data_io.snapshot import SET_ASIDE, write_snapshot
 from data_io.store import Store
 from data_io.types import Job, ModelVersion
+from model.assist import ONNX, WEIGHTS
 from model.config import train_config
 
 if TYPE_CHECKING:  # torch takes seconds to load, and most of the program does without
@@ -107,6 +109,7 @@ def run_training(run: Run) -> dict[str, Any]:
             _train(run, lock)
         if settings.load(run.store.project).refine:
             _refine(run, lock)
+        _keep_refiner(run)
         known = meter.prequential(run.store)
         result = finalise(run.store, run.job, run.folder, known, run.check)
     retention.tidy(run.store)
@@ -293,6 +296,18 @@ def _refine(run: Run, lock: IO[bytes]) -> None:
             refiner.kill()
             refiner.wait()
             raise Stopped
+
+
+def _keep_refiner(run: Run) -> None:
+    """A version that has got no refiner of its own takes over its parent's."""
+    version, parent = run.folder / "version", run.job.config.get("parent")
+    if not version.is_dir() or (version / ONNX).is_file():
+        return
+    (version / WEIGHTS).unlink(missing_ok=True)  # half of a pair
+    for name in (WEIGHTS, ONNX):
+        kept = Path(str(parent)) / name
+        if parent and kept.is_file():
+            write_atomic(version / name, kept.read_bytes())
 
 
 def _report(run: Run) -> None:

@@ -18,6 +18,7 @@ from model.assist.clicks import Click, discs
 
 SIDE = 224  # pixels of a crop
 MARGIN = 1.5  # side of a window over the longer side of what it is about
+LARGE = 2048  # pixels of a window that is scaled before it is put together
 GRAY = 127  # of the picture beyond the image
 LEAST = 48  # pixels of an image: smaller windows show nothing but blur
 
@@ -90,8 +91,8 @@ def crop(image: Bytes, mask: Mask, clicks: Sequence[Click], window: Window) -> F
     Args:
         image: (H, W, 3) uint8 RGB. mask: (H, W) bool. clicks: in image pixels.
     """
-    picture = _scaled(cut(image, window, GRAY)).astype(np.float32)
-    before = _scaled(255 * cut(mask.view(np.uint8), window, 0))
+    picture = scaled(image, window, GRAY).astype(np.float32)
+    before = scaled(255 * mask.view(np.uint8), window, 0)
     seen = [in_crop(click, window) for click in clicks]
     # In [-1, 1], as the default backbone wants it; `model.backbone` would load torch to say so.
     layers = [
@@ -101,9 +102,29 @@ def crop(image: Bytes, mask: Mask, clicks: Sequence[Click], window: Window) -> F
     return np.concatenate([*layers, discs(seen, SIDE, SIDE)])
 
 
-def _scaled(values: Bytes) -> Bytes:
-    way = cv2.INTER_AREA if values.shape[0] > SIDE else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(values, (SIDE, SIDE), interpolation=way), np.uint8)
+def scaled(values: NDArray[np.uint8], window: Window, outside: int) -> NDArray[np.uint8]:
+    """`cut`, scaled to (SIDE, SIDE) or (SIDE, SIDE, 3); large windows never get larger than that.
+
+    Args:
+        outside: the value of what lies beyond the image.
+    """
+    if window.side <= LARGE:
+        return _resized(cut(values, window, outside), SIDE, SIDE)
+    height, width = values.shape[:2]
+    left, right = (min(max(0, x), width) for x in (window.left, window.left + window.side))
+    top, bottom = (min(max(0, y), height) for y in (window.top, window.top + window.side))
+    made = np.full((SIDE, SIDE, *values.shape[2:]), outside, np.uint8)
+    first, last = (round((x - window.left) * window.scale) for x in (left, right))
+    upper, lower = (round((y - window.top) * window.scale) for y in (top, bottom))
+    if last > first and lower > upper:
+        inside = values[top:bottom, left:right]
+        made[upper:lower, first:last] = _resized(inside, lower - upper, last - first)
+    return made
+
+
+def _resized(values: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    way = cv2.INTER_AREA if values.shape[0] > height else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(values, (width, height), interpolation=way), np.uint8)
 
 
 def in_crop(click: Click, window: Window) -> Click:
@@ -118,14 +139,20 @@ def pasted(answer: Floats, window: Window, height: int, width: int) -> tuple[Mas
     Returns:
         (H, W) bool, where it is above 0, and (H, W) bool, where the window shows the image.
     """
-    fine = cv2.resize(answer, (window.side, window.side), interpolation=cv2.INTER_LINEAR)
     found, shown = np.zeros((height, width), np.bool_), np.zeros((height, width), np.bool_)
     top, left = max(0, window.top), max(0, window.left)
     bottom, right = min(height, window.top + window.side), min(width, window.left + window.side)
     if top < bottom and left < right:
-        part = fine[
-            top - window.top : bottom - window.top, left - window.left : right - window.left
-        ]
+        # Where the middle of each visible pixel lies in the answer, whose pixels have middles too.
+        x, y = (
+            (start - corner + 0.5) * window.scale - 0.5
+            for start, corner in ((left, window.left), (top, window.top))
+        )
+        way = np.array([[window.scale, 0, x], [0, window.scale, y]], np.float64)
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        part = cv2.warpAffine(
+            answer, way, (right - left, bottom - top), flags=flags, borderMode=cv2.BORDER_REPLICATE
+        )
         found[top:bottom, left:right] = part > 0
         shown[top:bottom, left:right] = True
     return found, shown

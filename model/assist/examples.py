@@ -54,7 +54,7 @@ def example(
         before: (H, W) bool, a real bad mask; None makes one up.
         drawn: the picture is no photo, and is disguised as one.
     """
-    picture, before = near(picture, animal, before)
+    picture, before = _near(picture, animal, before)
     truth = picture.animals[animal]
     others = [one for k, one in enumerate(picture.animals) if k != animal]
     bad, clicks = begun(truth, others, rng) if before is None else _clicked(truth, before, rng)
@@ -68,7 +68,7 @@ def example(
     return Example(np.ascontiguousarray(made), np.ascontiguousarray(target))
 
 
-def near(picture: Picture, animal: int, before: Mask | None) -> tuple[Picture, Mask | None]:
+def _near(picture: Picture, animal: int, before: Mask | None) -> tuple[Picture, Mask | None]:
     """The part of a picture that an example of this animal can show, its masks likewise."""
     rows, columns = (np.flatnonzero(picture.animals[animal].any(axis)) for axis in (1, 0))
     beside = int(REGION * max(np.ptp(rows), np.ptp(columns))) + 32

@@ -1,12 +1,12 @@
 """The herd's own refiner: ``python -m model.assist.herd JOB_DIR``, once the job's version is there.
 
 It goes on from the refiner of the parent version, or from the general one, with the animals of the
-snapshot; bad masks are made up, or the version's own proposals. Then it is judged by animals that
-did not teach it (those of validation images, else every fifth): the IoU after one click at nothing
-and after one at a wandering mask must not be lower than with the weights it began with.
+snapshot, 200 at most; bad masks are made up, or the version's own proposals. Then it is judged by
+animals that never teach (those of validation images, else a fifth): the IoU after one click at
+nothing and after one at a wandering mask must not be lower than with the weights it began with.
 
-Writes ``refiner.safetensors`` and ``refiner.onnx`` into the job's ``version`` folder, where they
-have to be better than the general ones, and ``refiner.json`` last: what was measured, and which.
+Writes ``refiner.safetensors`` and ``refiner.onnx`` into the job's ``version`` folder, the new ones
+or, where those are worse, the parent's; and ``refiner.json`` last: what was measured, and which.
 """
 
 from __future__ import annotations
@@ -14,38 +14,48 @@ from __future__ import annotations
 import json
 import sys
 import time
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from data_io.atomic import write_atomic
 from data_io.errors import DataError, StoreError
-from data_io.geometry import mask_of_parts, mask_of_rle
+from data_io.geometry import (
+    Rle,
+    area_of_rle,
+    crop_of_rle,
+    rle_iou,
+    rle_of_parts,
+    window_of_rle,
+)
 from data_io.images import read
 from data_io.snapshot import VOID, SnapshotImage, read_snapshot
+from model.assist import ONNX, WEIGHTS
 from model.assist.clicks import next_click
 from model.assist.crops import SIDE
 from model.assist.engine import Answer, clicked
-from model.assist.examples import Example, Picture, example, near, wandering
+from model.assist.examples import REGION, Example, Picture, example, wandering
 from model.assist.network import Refiner
-from model.assist.served import GENERAL, ONNX, WEIGHTS, export
+from model.assist.served import GENERAL, export
 from model.assist.training import RefinerConfig, RefinerTraining, load, save
 from model.predictor import Predictor
 from model.training_job import DONE, FAILED, read_spec
 
 TOLD = "refiner.json"
-SHARE = 0.2  # of the job's minutes, or of its steps
-LONGEST = 120.0  # seconds
+SHARE = 0.2  # of the job's minutes, or of its steps, that it learns; looking comes on top
+LONGEST = 120.0  # seconds of learning
 FEWEST, MOST = 8, 200  # steps
 TRIED = 2  # steps that tell how long one takes
 RATE = 5e-4
 LEAST = 60  # pixels of an animal that teaches or judges
-IMAGES, JUDGES = 60, 24  # images of either kind and animals that judge, at most
+IMAGES, TEACHERS, JUDGES = 60, 200, 24  # images of either kind, and animals, at most
 EVERY = 5  # of the animals judges, where there is no validation image
 TAKEN = (0.3, 0.95)  # IoU of proposals that teach as bad masks
 
@@ -87,7 +97,8 @@ def refine(job: Path) -> Judged:
     snapshot = read_snapshot(spec["snapshot"])
     version = job / "version"
     proposes = (version / "version.json").is_file()
-    predictor = Predictor.load(version, device="cpu") if proposes else None
+    threads = torch.get_num_threads()
+    predictor = Predictor.load(version, "cpu", threads) if proposes else None
     labeled = [one for one in snapshot.images if one.whole and one.labels]
     teachers, judges = parted(labeled, predictor)
     start = _start(spec)
@@ -129,6 +140,9 @@ def parted(
 ) -> tuple[list[Animal], list[Animal]]:
     """Animals that teach, and those that judge: of validation images, else every fifth.
 
+    Which fifth depends on the image alone, so that an animal which judges now never taught a
+    parent's refiner.
+
     Args:
         predictor: proposes what teachers learn to mend; None = bad masks are made up.
     """
@@ -136,34 +150,82 @@ def parted(
     drawn = [images[int(k)] for k in order]
     held = [one for one in drawn if one.split == "val"][:IMAGES]
     rest = [one for one in drawn if one.split != "val"][:IMAGES]
-    teachers = [animal for one in rest for animal in animals_of(one, predictor)]
-    if held:
-        return teachers, [animal for one in held for animal in animals_of(one)][:JUDGES]
-    return [a for k, a in enumerate(teachers) if k % EVERY], teachers[::EVERY][:JUDGES]
+    each = -(-TEACHERS // max(len(rest), 1))
+    teachers = [
+        animal
+        for one in rest
+        for animal in animals_of(
+            one, [k for k in _large(one) if held or not _judges(one, k)], each, predictor
+        )
+    ]
+    judges: list[Animal] = []
+    for one in held or rest:
+        if len(judges) < JUDGES:
+            places = [k for k in _large(one) if held or _judges(one, k)]
+            judges += animals_of(one, places, JUDGES - len(judges))
+    return teachers, judges
 
 
-def animals_of(image: SnapshotImage, predictor: Predictor | None = None) -> list[Animal]:
-    """The labeled animals of an image, each with the part of the picture around it alone."""
-    pixels = read(Path(image.path))
-    masks = [mask_of_rle(rle) for index, rle in image.labels if index != VOID]
-    whole = Picture(pixels, [mask for mask in masks if mask.sum() >= LEAST])
-    made = predictor.predict(pixels).instances if predictor else ()
-    proposed = [mask_of_parts(one.parts, image.height, image.width) for one in made]
+def _large(image: SnapshotImage) -> list[int]:
+    """Places of the labels of an image that are animals, and of some size."""
     return [
-        _around(whole, place, _bad(truth, proposed)) for place, truth in enumerate(whole.animals)
+        k
+        for k, (index, rle) in enumerate(image.labels)
+        if index != VOID and area_of_rle(rle) >= LEAST
     ]
 
 
-def _around(whole: Picture, place: int, before: Mask | None) -> Animal:
-    """The animal comes first among those that are seen near it."""
-    picture, kept = near(whole, place, before)
-    others = [one for k, one in enumerate(picture.animals) if k != place and one.any()]
-    return Animal(Picture(picture.image, [picture.animals[place], *others]), kept)
+def _judges(image: SnapshotImage, place: int) -> bool:
+    """Whether an animal is one of the fifth that judges."""
+    return (zlib.crc32(image.sha256.encode()) + place) % EVERY == 0
 
 
-def _bad(truth: Mask, proposed: Sequence[Mask]) -> Mask | None:
+def animals_of(
+    image: SnapshotImage, places: Sequence[int], most: int, predictor: Predictor | None = None
+) -> list[Animal]:
+    """Some labeled animals of an image, each with the part of the picture around it alone.
+
+    Args:
+        places: among the image's labels. most: how many of them, drawn at random.
+    """
+    rng = np.random.default_rng(zlib.crc32(image.sha256.encode()))
+    chosen = [places[int(k)] for k in rng.permutation(len(places))[:most]]
+    if not chosen:
+        return []
+    pixels = read(Path(image.path))
+    made = predictor.predict(pixels).instances if predictor else ()
+    proposed = [rle_of_parts(one.parts, image.height, image.width) for one in made]
+    return [_around(image, pixels, place, proposed) for place in chosen]
+
+
+def _around(
+    image: SnapshotImage, pixels: NDArray[np.uint8], place: int, proposed: Sequence[Rle]
+) -> Animal:
+    """An animal and what is near it; larger ones are shrunk to about what a crop shows."""
+    truth = image.labels[place][1]
+    left, top, right, bottom = window_of_rle(truth)
+    longest = max(right - left, bottom - top)
+    window = window_of_rle(truth, int(REGION * longest) + 32)
+    shrunk = min(1.0, SIDE / longest)
+    size = tuple(max(1, round(shrunk * (window[k + 2] - window[k]))) for k in (0, 1))
+
+    def cut(rle: Rle) -> Mask:
+        mask = crop_of_rle(rle, window).astype(np.uint8)
+        return np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST) > 0)
+
+    part = pixels[window[1] : window[3], window[0] : window[2]]
+    picture = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
+    masks = [cut(rle) for k, (_, rle) in enumerate(image.labels) if k != place]
+    before = _bad(truth, proposed)
+    seen = Picture(
+        np.asarray(picture, np.uint8), [cut(truth), *(one for one in masks if one.any())]
+    )
+    return Animal(seen, None if before is None else cut(before))
+
+
+def _bad(truth: Rle, proposed: Sequence[Rle]) -> Rle | None:
     """The proposal for an animal, where it is neither right nor useless."""
-    overlaps = [iou(one, truth) for one in proposed]
+    overlaps = [rle_iou(one, truth) for one in proposed]
     best = int(np.argmax(overlaps)) if overlaps else -1
     return proposed[best] if overlaps and TAKEN[0] <= overlaps[best] <= TAKEN[1] else None
 

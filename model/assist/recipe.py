@@ -19,9 +19,9 @@ import torch
 
 from data_io.atomic import write_atomic
 from data_io.scenes import CAMERAS, scene
+from model.assist import WEIGHTS
 from model.assist.examples import Example, Picture, example
 from model.assist.network import Refiner
-from model.assist.served import WEIGHTS
 from model.assist.training import RefinerConfig, RefinerTraining, save
 
 STATE = "state.pt"

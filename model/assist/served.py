@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from data_io.atomic import file_sha256, write_atomic
 from data_io.errors import DataError
+from model.assist import WEIGHTS
 from model.assist.crops import SIDE
 from model.onnx_session import export_aside, open_session
 
-WEIGHTS, ONNX = "refiner.safetensors", "refiner.onnx"
 GENERAL = Path(__file__).with_name(WEIGHTS)  # from `model.assist.recipe`
 CHANNELS = 6
-REMEDY = "delete the file; it is made again"
+REMEDY = "delete the file; it is made again, by the next training where it was a version's"
 
 Floats = NDArray[np.float32]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -14,7 +15,8 @@ from app.settings import Settings
 from data_io.errors import DataError
 from data_io.store import Store
 from data_io.types import ModelVersion
-from model.assist.served import GENERAL, ONNX
+from model.assist import ONNX
+from model.assist.served import GENERAL
 
 
 @pytest.fixture
@@ -23,9 +25,9 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield opened
 
 
-def promote(store: Store, name: str) -> Path:
+def add(store: Store, name: str, state: Literal["promoted", "aside"] = "promoted") -> Path:
     now = datetime.now(timezone.utc)
-    store.add_version(ModelVersion(name, None, "j", "", {}, ("c",), "s", {}, "promoted", now))
+    store.add_version(ModelVersion(name, None, "j", "", {}, ("c",), "s", {}, state, now))
     folder = store.project / "versions" / name
     folder.mkdir(parents=True)
     return folder / ONNX
@@ -33,14 +35,26 @@ def promote(store: Store, name: str) -> Path:
 
 def test_the_refiner_of_the_version_in_use_answers_else_the_general_one(store):
     assert source_of(store, Settings()) == (GENERAL,)
-    own = promote(store, "v1")
+    own = add(store, "v1")
     assert source_of(store, Settings()) == (GENERAL,)
     own.write_bytes(b"x")
     assert source_of(store, Settings()) == (own,)
-    promote(store, "v2")
-    assert source_of(store, Settings()) == (GENERAL,)
+    newer = add(store, "v2")
+    newer.write_bytes(b"x")
+    assert source_of(store, Settings()) == (newer,)
     store.promote("v1")
     assert source_of(store, Settings()) == (own,)
+
+
+def test_a_refiner_is_used_although_its_version_was_kept_aside(store):
+    first, second = add(store, "v1", "aside"), add(store, "v2", "aside")
+    assert source_of(store, Settings()) == (GENERAL,)
+    first.write_bytes(b"x")
+    assert source_of(store, Settings()) == (first,)
+    second.write_bytes(b"x")
+    assert source_of(store, Settings()) == (second,)
+    add(store, "v3")  # in use, and has none
+    assert source_of(store, Settings()) == (second,)
 
 
 def test_a_pair_of_the_settings_answers_instead(store):

@@ -217,6 +217,65 @@ def test_an_image_that_is_left_takes_no_late_answer(
     assert store.revision(second) is None
 
 
+def test_nobody_vouches_for_an_image_while_a_click_waits(
+    canvas: Any, store: Store, bright: Bright
+) -> None:
+    bright.go.clear()
+    canvas.click(*MIDDLES[0])
+    canvas.press("Shift+Enter")
+    canvas.says("A click is still being answered")
+    bright.go.set()
+    answered(canvas)
+    assert canvas.saved() == 1
+    revision = store.revision(store.images()[0].id)
+    assert (len(revision.instances), revision.verified) == (1, ())
+
+
+def test_undo_drops_the_click_that_waits_and_nothing_else(
+    canvas: Any, drawn: Any, bright: Bright
+) -> None:
+    canvas.click(*MIDDLES[0])
+    (animal,) = drawn(1)
+    bright.go.clear()
+    canvas.click(*MIDDLES[1])
+    canvas.press("Control+z")
+    canvas.says("Dropped the clicks that waited")
+    bright.go.set()
+    canvas.click(600, 380)
+    canvas.says("No animal was found there")
+    assert (drawn(1)[0] == animal).all()
+    canvas.press("Control+z")
+    assert drawn(2) == []
+
+
+def test_a_late_answer_leaves_the_selection_and_a_stroke_alone(
+    canvas: Any, drawn: Any, bright: Bright
+) -> None:
+    for middle in MIDDLES[:2]:
+        canvas.click(*middle)
+        answered(canvas)
+    drawn(2)
+    first = canvas.read("h.session.instances[0].id")
+    canvas.press("Escape")
+    bright.go.clear()
+    canvas.click(*MIDDLES[2])
+    canvas.click(*MIDDLES[0])  # selects it
+    assert canvas.read("h.state.selected") == first
+    canvas.press("b")
+    canvas.page.mouse.move(*canvas.at(*MIDDLES[0]))
+    canvas.page.mouse.down()
+    canvas.page.mouse.move(*canvas.at(150, 40), steps=4)
+    bright.go.set()
+    canvas.waits("h.editor.clicker.waiting.length === 1")
+    canvas.page.mouse.up()
+    answered(canvas)
+    canvas.saved()
+    assert canvas.read("h.state.selected") == first
+    masks = drawn(canvas.read("h.session.revision"))
+    assert len(masks) == 3
+    assert max(mask[45, 150] for mask in masks)  # the stroke is there
+
+
 def test_escape_drops_the_clicks_that_wait(canvas: Any, bright: Bright) -> None:
     bright.go.clear()
     canvas.click(*MIDDLES[0])

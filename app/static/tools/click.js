@@ -113,7 +113,7 @@ export class ClickTool extends CrosshairTool {
     this.target = target;
     editor.clicker.ask({
       target, route: "click", label: positive ? "click" : "click away",
-      marks: [[...place, positive]],
+      click: [...place, positive], marks: [[...place, positive]],
       body: () => this.said(target, [...place, positive]),
     });
   }
@@ -122,11 +122,10 @@ export class ClickTool extends CrosshairTool {
   said(target, click) {
     const { clicker, session } = this.editor;
     const parts = (target.id && session.instance(target.id)?.parts) || [];
-    if (parts.length && target.parts !== parts) { // somebody drew, or undid, in between
-      Object.assign(target, { clicks: [], own: false });
-    }
-    target.clicks.push(click);
-    return { parts, clicks: target.clicks, own: target.own, usual: clicker.usual() };
+    if (parts.length && target.parts !== parts) target.forget();
+    target.sent = parts;
+    const clicks = [...target.clicks, click];
+    return { parts, clicks, own: target.own, usual: clicker.usual() };
   }
 
   /** The animal that a click is meant for; null where it only selects one, or none is meant. */
@@ -134,8 +133,7 @@ export class ClickTool extends CrosshairTool {
     const { editor, target } = this;
     const { selectedInstance, clicker } = editor;
     const pending = target && !target.id && clicker.waitsFor(target);
-    if (pending && near(target.clicks.at(-1) ?? editor.state.marks.at(-1), point,
-      clicker.reach(target))) return target;
+    if (pending && near(editor.state.marks.at(-1), point, clicker.reachOfClick())) return target;
     const hit = editor.tools.select.pick(point);
     const own = selectedInstance && this.isBeside(selectedInstance, point)
       && (!positive || !hit || hit.id === selectedInstance.id) ? selectedInstance : null;
@@ -150,9 +148,9 @@ export class ClickTool extends CrosshairTool {
     return target?.id === chosen.id ? target : new Target(chosen.id);
   }
 
-  isBeside({ id, parts }, [x, y]) {
-    const [left, top, width, height] = boxOf(parts);
-    const reach = this.editor.clicker.reach({ id });
+  isBeside(animal, [x, y]) {
+    const [left, top, width, height] = boxOf(animal.parts);
+    const reach = this.editor.clicker.reach(animal);
     return x > left - reach && y > top - reach
       && x < left + width + reach && y < top + height + reach;
   }
@@ -179,7 +177,7 @@ export class ClickTool extends CrosshairTool {
     this.target = Object.assign(new Target(), { own: false });
     this.editor.clicker.ask({
       target: this.target, route, label: route === "box" ? "outline in a box" : "scribble",
-      marks: [[...middle, true]], body: () => body,
+      click: null, marks: [[...middle, true]], body: () => body,
     });
   }
 

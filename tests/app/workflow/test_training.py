@@ -3,7 +3,9 @@ from __future__ import annotations
 import json
 import shutil
 import threading
+from dataclasses import replace
 from datetime import datetime, timezone
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,6 +18,7 @@ from data_io.geometry import full_image
 from data_io.images import inspect
 from data_io.store import NewImage, Store
 from data_io.types import ModelVersion
+from model.assist import ONNX, WEIGHTS
 
 
 @pytest.fixture
@@ -299,7 +302,8 @@ def programs(monkeypatch):
             begun.append((command, Program(code)))
             return begun[-1][1]
 
-        monkeypatch.setattr(training.subprocess, "Popen", start)
+        played = SimpleNamespace(Popen=start, DEVNULL=None)
+        monkeypatch.setattr(training, "subprocess", played)
         return begun
 
     return script
@@ -327,6 +331,21 @@ def test_a_project_may_leave_its_refiner_alone(project, trained, programs):
     job, folder = trained("v1-a")
     result = training.run_training(Run(project, job, folder, threading.Event()))
     assert (begun, result["refiner"]) == ([], None)
+
+
+def test_a_version_without_a_refiner_takes_over_its_parent_s(project, trained, tmp_path):
+    settings.change(project.project, refine=False)
+    parent = tmp_path / "parent"
+    parent.mkdir()
+    for name in (WEIGHTS, ONNX):
+        (parent / name).write_bytes(name.encode())
+    job, folder = trained("v1-a")
+    (folder / "version" / WEIGHTS).write_bytes(b"half of a pair")
+    job = replace(job, config={**job.config, "parent": str(parent)})
+    training.run_training(Run(project, job, folder, threading.Event()))
+    for name in (WEIGHTS, ONNX):
+        kept = training.version_folder(project, "v1-a") / name
+        assert kept.read_bytes() == name.encode()
 
 
 def test_a_training_that_is_stopped_stops_the_refiner_and_goes_on_later(project, trained, programs):

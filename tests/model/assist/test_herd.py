@@ -9,15 +9,22 @@ import pytest
 import torch
 from PIL import Image
 
-from data_io.geometry import full_image, rle_of_mask, rle_of_parts
+from data_io.geometry import (
+    full_image,
+    mask_of_rle,
+    parts_of_mask,
+    rle_of_mask,
+    rle_of_parts,
+)
 from data_io.scenes import scene
 from data_io.snapshot import SnapshotImage, write_content
-from data_io.types import Category
-from model.assist import herd
+from data_io.types import Category, Instance
+from model.assist import ONNX, WEIGHTS, herd
+from model.assist.crops import SIDE
 from model.assist.herd import TOLD, Judged, animals_of, main, parted, quality, refine
 from model.assist.network import Refiner
-from model.assist.served import ONNX, WEIGHTS
 from model.assist.training import save
+from model.prediction import Prediction
 
 
 @pytest.fixture
@@ -50,13 +57,15 @@ def job(tmp_path, images, monkeypatch):
     return folder
 
 
-def test_every_fifth_animal_judges_and_does_not_teach(images):
+def test_a_fifth_of_the_animals_judges_and_never_teaches(images):
     teachers, judges = parted(images, None)
     count = sum(len(image.labels) for image in images)
-    assert len(judges) == -(-count // herd.EVERY)
     assert len(teachers) + len(judges) == count
+    assert 0.1 < len(judges) / count < 0.35
     shown = {one.truth.tobytes() for one in teachers}
     assert not any(one.truth.tobytes() in shown for one in judges)
+    fewer = parted(images[:2], None)[1]
+    assert {one.truth.tobytes() for one in fewer} <= {one.truth.tobytes() for one in judges}
 
 
 def test_validation_images_judge_where_there_are_any(images):
@@ -66,25 +75,41 @@ def test_validation_images_judge_where_there_are_any(images):
     assert len(teachers) == len(images[0].labels) + len(images[2].labels)
 
 
+def test_not_more_animals_than_fit_into_memory(images, monkeypatch):
+    monkeypatch.setattr(herd, "TEACHERS", 6)
+    monkeypatch.setattr(herd, "JUDGES", 2)
+    teachers, judges = parted(images, None)
+    assert len(teachers) <= 6
+    assert len(judges) <= 2
+
+
+def test_large_animals_are_shrunk_to_what_a_crop_shows(tmp_path):
+    pixels = np.zeros((1500, 2000, 3), np.uint8)
+    mask = np.zeros((1500, 2000), np.bool_)
+    mask[300:1200, 500:1700] = pixels[300:1200, 500:1700] = 200
+    Image.fromarray(pixels).save(tmp_path / "large.png")
+    whole = rle_of_parts(full_image(1500, 2000), 1500, 2000)
+    labels = ((1, rle_of_mask(mask)),)
+    row = ("i", str(tmp_path / "large.png"), 2000, 1500, "l", "barn", None, labels, whole, True)
+    (one,) = animals_of(SnapshotImage(*row), [0], 9)
+    assert max(one.picture.image.shape) < 3 * SIDE
+    assert one.truth.sum() == pytest.approx(0.75 * SIDE**2, rel=0.03)
+    assert (one.picture.image[..., 0][one.truth] > 100).mean() > 0.98
+
+
 def test_proposals_that_can_be_mended_teach(images):
     class Half:
         def predict(self, pixels):
-            from data_io.geometry import parts_of_mask
-            from data_io.types import Instance
-            from model.prediction import Prediction
-
             truth = masks[0] & (np.arange(320) < middle)
             made = (Instance("p", "c", parts_of_mask(truth), "model", "v", 0.9),)
             return Prediction(np.zeros((2, 1, 1), np.float32), np.zeros((1, 1), np.uint8), made)
 
-    from data_io.geometry import mask_of_rle
-
     masks = [mask_of_rle(rle) for _, rle in images[0].labels]
     middle = int(np.median(np.nonzero(masks[0])[1])) + 1
-    first, *others = animals_of(images[0], Half())
-    assert first.before is not None
-    assert 0.3 < herd.iou(first.before, first.truth) < 0.95
-    assert all(one.before is None for one in others)
+    found = animals_of(images[0], range(len(masks)), 99, Half())
+    (mended,) = [one for one in found if one.before is not None]
+    assert 0.3 < herd.iou(mended.before, mended.truth) < 0.95
+    assert mended.truth.sum() == masks[0].sum()
 
 
 def test_what_is_better_is_kept_with_its_export(job, monkeypatch):
@@ -158,6 +183,6 @@ def test_done_once_it_is_not_done_again_and_a_bad_job_is_one_sentence(job, capsy
 
 
 def test_quality_is_one_for_who_knows(images):
-    animals = animals_of(images[0])[:2]
+    animals = animals_of(images[0], [0, 1], 2)
     blind = quality(lambda crop: np.full(crop.shape[1:], -1, np.float32), animals)
     assert 0 <= blind < 0.6
