@@ -9,9 +9,9 @@ proposes none); a proposal that is good enough already takes no click.
 
 Engines: `general`, the refiner from the recipe alone; `herd5` and `herd15`, the same after so many
 labeled images of the herd (as many as the pool has); `sam`, a SAM-style pair; `grabcut`; `wire`, a
-live-wire whose anchors are counted as clicks. The refiner is that of FOLDER/refiner.safetensors.
+live-wire whose anchors are counted as clicks. The refiner is the one that ships.
 
-    python -m benchmarks.clicks --data ../shared/data --refiner FOLDER [--sam FOLDER]
+    python -m benchmarks.clicks --data ../shared/data [--sam FOLDER] [--versions FOLDER]
     python -m benchmarks.clicks --show
 """
 
@@ -34,8 +34,8 @@ from benchmarks.study import conduct, study_parser
 from data_io.geometry import mask_of_parts, mask_of_rle, rle_iou, rle_of_mask
 from data_io.images import read
 from data_io.snapshot import SnapshotImage
-from model.assist import WEIGHTS
 from model.assist.clicks import Click, next_click
+from model.assist.served import GENERAL
 
 RESULTS = ROOT / "benchmarks/results/clicks.jsonl"
 SETS = {"drone": 60, "barn": 26, "pasture": 54, "davis": 21, "msrc": 39}  # objects of each
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def one(fields: dict[str, Any]) -> dict[str, Any]:
         return robot(options, Run(**fields))
 
-    more = [part for name in ("refiner", "sam", "versions") for part in _passed(options, name)]
+    more = [part for name in ("sam", "versions") for part in _passed(options, name)]
     return conduct("benchmarks.clicks", options, one, planned(options), _told, print_table, more)
 
 
@@ -109,6 +109,7 @@ def planned(options: argparse.Namespace) -> Iterator[Run]:
                         skipped
                         or (engine in CLASSIC and not plain)
                         or (engine == "sam" and not options.sam)
+                        or (start == "proposal" and not options.versions)
                     ):
                         yield Run(name, engine, start, clicker)
 
@@ -209,7 +210,7 @@ def engine_of(options: argparse.Namespace, run: Run) -> Engine:
         return Sam(options.sam, 1)
     from model.assist.training import load
 
-    network = load(options.refiner / WEIGHTS)
+    network = load(GENERAL)
     if run.engine in HERDS:
         drawn = cattle(FOLDERS[run.set], HERDS[run.engine])(options.data, 0)
         on_herd(network, drawn.labeled, options.steps)
@@ -306,7 +307,6 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = study_parser(__doc__, RESULTS, jobs=1)
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES))
-    parser.add_argument("--refiner", type=Path, help="folder of the recipe's weights")
     parser.add_argument("--sam", type=Path, help="folder of encoder.onnx and sam.onnx")
     parser.add_argument("--versions", type=Path, help="folder of versions SET-u2pl-LABELS-0")
     parser.add_argument("--steps", type=int, default=150, help="of a refiner on its herd")
