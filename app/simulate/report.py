@@ -109,14 +109,15 @@ def _by_clock(
 ) -> dict[str, Any]:
     seeds = {arm: sorted(seed for name, seed in runs if name == arm) for arm in arms}
     areas = {
-        arm: _mean([_area(runs[arm, s], runs.get(("ceiling", s)), clock) for s in seeds[arm]])
+        (arm, s): _area(runs[arm, s], runs.get(("ceiling", s)), clock)
         for arm in arms
+        for s in seeds[arm]
     }
     works = {(arm, s): work_of(runs[arm, s], clock) for arm in arms for s in seeds[arm]}
     figures = {
         arm: {
             "seeds": len(seeds[arm]),
-            "naulc": _interval(areas[arm]),
+            "naulc": _interval(_mean([areas[arm, s] for s in seeds[arm]])),
             "curves": [_told(runs[arm, s], clock) for s in seeds[arm]],
             **_figures([works[arm, s] for s in seeds[arm]]),
             "spent": _spending([runs[arm, s] for s in seeds[arm]], clock),
@@ -125,9 +126,10 @@ def _by_clock(
     }
     pairs = {}
     for one, other in PAIRS:
-        if one in arms and other in arms:
-            common = [(works[one, s], works[other, s]) for s in seeds[one] if s in seeds[other]]
-            difference = areas[one] - areas[other]
+        both = sorted({*seeds.get(one, ())} & {*seeds.get(other, ())})
+        if both:
+            common = [(works[one, s], works[other, s]) for s in both]
+            difference = _mean([areas[one, s] - areas[other, s] for s in both])
             pairs[f"{one}-{other}"] = {"naulc": _interval(difference), **_saved(common)}
     return {"arms": figures, "pairs": pairs}
 

@@ -114,6 +114,16 @@ def test_intervals_follow_the_clusters():
     assert (low, high) == pytest.approx((30 / 80, 90 / 80))  # both draws of one cluster alone
 
 
+def test_two_arms_are_compared_where_both_have_run():
+    rows = [row for row in records() if (row["arm"], row["seed"]) != ("A9", 1)]
+    for row in rows:
+        if (row["arm"], row["seed"]) == ("A4", 1):
+            row["test"] = [["a", 0, 100], ["b", 0, 100]]
+    found = summary(rows)["clocks"]["x1"]
+    assert found["arms"]["A4"]["naulc"] == pytest.approx([0.375] * 3)
+    assert found["pairs"]["A9-A4"]["naulc"] == pytest.approx([0.125] * 3)
+
+
 def test_an_arm_without_a_finished_image_has_no_seconds():
     rows = [record("A4", 0, 1, 60, [], 50, done=True)]
     answer = summary(rows)
