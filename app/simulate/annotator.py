@@ -23,12 +23,11 @@ from app.simulate.shapes import (
     Screen,
     Window,
     around,
-    brushed,
+    chosen,
     errors,
     iou,
     jittered,
     outlined,
-    reshaped,
     vertices_for,
 )
 from data_io.geometry import (
@@ -47,7 +46,6 @@ from data_io.types import Parts
 
 SAME = 0.1  # IoU from which a proposal is taken for an animal's
 MOST_REPAIRS = 20  # of one animal
-LARGE = 0.02  # of an animal's area: errors for which moving vertices comes to mind
 
 
 @dataclass(frozen=True)
@@ -293,7 +291,7 @@ class Annotator:
         seen = [e for e in errors(mask, wanted) if look.notices(e, window, wanted, rng)]
         for error in seen[:MOST_REPAIRS]:
             lit = look.is_lit(error.mask, window, wanted)
-            repair = _chosen(mask, wanted, error, lit, look.screen, rng)
+            repair = chosen(mask, wanted, error, lit, look.screen, rng)
             if repair is not None:
                 mask = repair.mask
                 yield repair
@@ -350,28 +348,6 @@ class _Look:
 
     def _is_clear(self, lit: int, place: int, animal: int) -> bool:
         return lit > 0 and (2 * lit >= place or lit >= max(1.0, self.traits.least * animal))
-
-
-def _chosen(
-    mask: Mask, wanted: Mask, error: Error, lit: bool, screen: Screen, rng: np.random.Generator
-) -> Repair | None:
-    """The repair that is expected to gain most a second; None where none gains anything."""
-    before = iou(mask, wanted)
-
-    def rate(repair: Repair) -> float:
-        return (iou(repair.mask, wanted) - before) / STANDARD.seconds(repair.actions)
-
-    planned = brushed(mask, error, screen, None)
-    large = error.area >= LARGE * np.count_nonzero(wanted)
-    edited = reshaped(mask, wanted, error, lit) if large else None
-    if edited is not None and rate(edited) >= rate(planned):
-        return edited
-    if rate(planned) <= 0:
-        return None
-    done = brushed(mask, error, screen, rng)
-    if iou(done.mask, wanted) < before:  # it shows at once
-        return Repair(mask, (*done.actions, Action("undo")))
-    return done
 
 
 def _pairs(targets: Sequence[Target], shown: Sequence[Shown]) -> dict[int, int]:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from app.simulate.clock import SECONDS, SHOWN_CM, Action, Kind
+from app.simulate.clock import SECONDS, SHOWN_CM, STANDARD, Action, Kind
 from data_io.geometry import (
     Rle,
     area_of_rle,
@@ -37,6 +37,7 @@ MOST_VERTICES = 45  # of an animal: what the clock's scratch outline was measure
 LEAST = 4  # pixels; nobody repairs less
 REACH = 12  # pixels around an error that a stroke may touch
 WASTE = 1.3  # vertex edits of a person for each of the best sequence
+LARGE = 0.02  # of an animal's area: errors for which moving vertices comes to mind
 MOST_EDITS = 12  # vertices changed for one error
 GOALS = 24  # points of the outline that is wanted, tried for a vertex
 WORTH = 2  # wrong pixels that an edit must put right
@@ -233,6 +234,28 @@ def reshaped(shown: Mask, target: Mask, error: Error, thought: bool) -> Repair |
     mask = mask_of_parts(editor.parts(), rows, columns)
     better = np.count_nonzero(mask ^ target) < np.count_nonzero(shown ^ target)
     return Repair(mask, tuple(made)) if better else None
+
+
+def chosen(
+    mask: Mask, wanted: Mask, error: Error, lit: bool, screen: Screen, rng: np.random.Generator
+) -> Repair | None:
+    """The repair that is expected to gain most a second; None where none gains anything."""
+    before = iou(mask, wanted)
+
+    def rate(repair: Repair) -> float:
+        return (iou(repair.mask, wanted) - before) / STANDARD.seconds(repair.actions)
+
+    planned = brushed(mask, error, screen, None)
+    large = error.area >= LARGE * np.count_nonzero(wanted)
+    edited = reshaped(mask, wanted, error, lit) if large else None
+    if edited is not None and rate(edited) >= rate(planned):
+        return edited
+    if rate(planned) <= 0:
+        return None
+    done = brushed(mask, error, screen, rng)
+    if iou(done.mask, wanted) < before:  # it shows at once
+        return Repair(mask, (*done.actions, Action("undo")))
+    return done
 
 
 @dataclass(frozen=True)

@@ -2,45 +2,34 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
-import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from app import gate, jobs, meter, retention, scores, settings, validation_set
 from app.gate import Verdict
 from app.meter import Prequential
-from app.run import Run, Stopped, exclusive
+from app.run import Run, exclusive
 from app.scores import Entrant
-from app.workflow import labels, warm_start
-from data_io.atomic import write_atomic
+from app.workflow import labels, trainer, warm_start
 from data_io.errors import DataError
 from data_io.snapshot import SET_ASIDE, write_snapshot
 from data_io.store import Store
 from data_io.types import Job, ModelVersion
-from model.assist import ONNX, WEIGHTS
 from model.config import train_config
 
 if TYPE_CHECKING:  # torch takes seconds to load, and most of the program does without
     from app.workflow.instant import InstantModel
 
-STOPPED = 3  # exit code of a trainer that wrote a checkpoint and left
 LOCK = ".training"
-# For the step under way and a checkpoint. A trainer that needs longer is killed and goes on from
-# its last checkpoint, so that nobody waits for a slow one. Less than `jobs.GRACE_SECONDS`.
-_STOP_SECONDS = 1.0
 _FILES = ("weights.safetensors", "version.json")
 
 
@@ -106,10 +95,10 @@ def run_training(run: Run) -> dict[str, Any]:
     """The train job: the trainer as a subprocess, then its version registered and judged."""
     with exclusive(run, LOCK) as lock:
         if not _is_trained(run):
-            _train(run, lock)
+            trainer.train(run, lock)
         if settings.load(run.store.project).refine:
-            _refine(run, lock)
-        _keep_refiner(run)
+            trainer.refine(run, lock)
+        trainer.keep_refiner(run)
         known = meter.prequential(run.store)
         result = finalise(run.store, run.job, run.folder, known, run.check)
     retention.tidy(run.store)
@@ -135,7 +124,7 @@ def finalise(
     Raises:
         DataError: the trainer left no complete version.
     """
-    result = _read(folder / "result.json")
+    result = trainer.read_json(folder / "result.json")
     version_id = str(job.config["version"])
     target = version_folder(store, version_id)
     if not target.exists():
@@ -162,7 +151,7 @@ def finalise(
 def _refined(folder: Path) -> Mapping[str, Any] | None:
     """What `model.assist.herd` measured for a version, None where it has not."""
     told = folder / "refiner.json"
-    return scores.finite(_read(told)) if told.is_file() else None
+    return scores.finite(trainer.read_json(told)) if told.is_file() else None
 
 
 def promote(store: Store, version_id: str) -> Job | None:
@@ -254,114 +243,6 @@ def _is_trained(run: Run) -> bool:
     return done and run.folder.joinpath("result.json").is_file()
 
 
-def _train(run: Run, lock: IO[bytes]) -> None:
-    """Run the trainer to its end, passing progress on; raises unless it finished."""
-    with run.folder.joinpath("worker.log").open("ab") as log:
-        trainer = subprocess.Popen(
-            [sys.executable, "-m", "model.train", str(run.folder)],
-            cwd=jobs.ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            # The trainer holds the lock too: it stays taken should this worker be killed.
-            pass_fds=(lock.fileno(),) if os.name == "posix" else (),
-        )
-    while trainer.poll() is None:
-        if run.stop.wait(0.25):
-            _stop(trainer)
-        _report(run)
-    _report(run)
-    _judge_exit(run, trainer.returncode)
-
-
-def _refine(run: Run, lock: IO[bytes]) -> None:
-    """Teach the refiner this herd, before the version is moved to its place.
-
-    A version is no worse for want of a refiner of its own: what goes wrong is in the job's log.
-    """
-    if not run.folder.joinpath("version").is_dir():
-        return
-    run.progress = {**run.progress, "message": "learning to answer clicks on this herd"}
-    with run.folder.joinpath("worker.log").open("ab") as log:
-        refiner = subprocess.Popen(
-            [sys.executable, "-m", "model.assist.herd", str(run.folder)],
-            cwd=jobs.ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            pass_fds=(lock.fileno(),) if os.name == "posix" else (),
-        )
-    while refiner.poll() is None:
-        if run.stop.wait(0.25):
-            refiner.kill()
-            refiner.wait()
-            raise Stopped
-
-
-def _keep_refiner(run: Run) -> None:
-    """A version that has got no refiner of its own takes over its parent's."""
-    version, parent = run.folder / "version", run.job.config.get("parent")
-    if not version.is_dir() or (version / ONNX).is_file():
-        return
-    (version / WEIGHTS).unlink(missing_ok=True)  # half of a pair
-    for name in (WEIGHTS, ONNX):
-        kept = Path(str(parent)) / name
-        if parent and kept.is_file():
-            write_atomic(version / name, kept.read_bytes())
-
-
-def _report(run: Run) -> None:
-    lines = jobs.read_log(run.store, run.job, tail=1)
-    if lines:
-        run.progress = lines[-1]
-
-
-def _stop(trainer: subprocess.Popen[bytes]) -> None:
-    """Give the trainer time for its checkpoint, then kill it."""
-    trainer.send_signal(signal.SIGTERM)
-    end = time.monotonic() + _STOP_SECONDS
-    while trainer.poll() is None and time.monotonic() < end:
-        time.sleep(0.02)
-    if trainer.poll() is None:
-        trainer.kill()
-        trainer.wait()
-
-
-def _judge_exit(run: Run, code: int) -> None:
-    if code == 0 and run.folder.joinpath("result.json").is_file():
-        return
-    if run.stop.is_set():
-        raise Stopped
-    if code == STOPPED or code < 0:
-        raise Stopped(
-            f"the trainer was ended from outside (code {code}); resume the job to go on from its"
-            " last checkpoint, and free some memory if this happens again"
-        )
-    told = run.folder / "error.json"
-    why = str(_read(told).get("error") or "") if told.is_file() else ""
-    raise TrainingFailed(why or "the trainer stopped without a reason; see worker.log of the job")
-
-
-class TrainingFailed(DataError):
-    """The trainer gave up; the message is its own sentence."""
-
-    def __init__(self, sentence: str) -> None:
-        Exception.__init__(self, sentence)
-        self.file, self.index, self.field = "training", "", ""
-        self.why, self.remedy = sentence, ""
-
-    def sentence(self) -> str:
-        """The trainer's sentence as it is."""
-        return self.why
-
-
-def _read(file: Path) -> Mapping[str, Any]:
-    content = json.loads(file.read_text(encoding="utf-8"))
-    if not isinstance(content, dict):
-        raise DataError(file, "is not a JSON object", "train again")
-    return content
-
-
 def _registered(store: Store, version_id: str) -> ModelVersion | None:
     return next((one for one in store.versions() if one.id == version_id), None)
 
@@ -409,7 +290,7 @@ def _entrant(store: Store, version: ModelVersion) -> Entrant:
 def _record(
     store: Store, job: Job, result: Mapping[str, Any], folder: Path, verdict: Verdict
 ) -> ModelVersion:
-    told = _read(folder / "version.json")
+    told = trainer.read_json(folder / "version.json")
     parent = job.config.get("parent")
     categories = told.get("categories") or [category.id for category in store.categories()]
     metrics = scores.finite(result.get("metrics") or {})

@@ -21,7 +21,7 @@ import pytest
 from PIL import Image
 
 from app import jobs, processes
-from app.workflow import retraining, training
+from app.workflow import retraining, trainer, training
 from app.workflow.imports import import_source
 from data_io.atomic import file_sha256
 from data_io.errors import DataError
@@ -178,7 +178,7 @@ def test_a_worker_that_does_not_leave_is_killed_within_its_grace(store, idle, mo
 
 
 def test_a_cancelled_training_is_gone_within_two_seconds():
-    assert training._STOP_SECONDS < jobs.GRACE_SECONDS["train"] < 2
+    assert trainer.STOP_SECONDS < jobs.GRACE_SECONDS["train"] < 2
 
 
 def test_a_job_that_was_asked_to_stop_and_died_is_cancelled(store, idle):

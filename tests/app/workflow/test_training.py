@@ -11,7 +11,7 @@ import pytest
 
 from app import gate, jobs, settings
 from app.run import Run, Stopped
-from app.workflow import training
+from app.workflow import trainer, training
 from app.workflow.training import TrainOptions
 from data_io.errors import DataError
 from data_io.geometry import full_image
@@ -188,7 +188,7 @@ def test_a_trainer_killed_before_its_result_goes_on_and_after_it_does_not(
         calls.append(run.job.id)
         folder.joinpath("result.json").write_text(told)
 
-    monkeypatch.setattr(training, "_train", train)
+    monkeypatch.setattr(trainer, "train", train)
     training.run_training(Run(project, job, folder, threading.Event()))
     assert calls == ([job.id] if again else [])
     assert project.promoted().id == "v1-a"
@@ -303,7 +303,7 @@ def programs(monkeypatch):
             return begun[-1][1]
 
         played = SimpleNamespace(Popen=start, DEVNULL=None)
-        monkeypatch.setattr(training, "subprocess", played)
+        monkeypatch.setattr(trainer, "subprocess", played)
         return begun
 
     return script
