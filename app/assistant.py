@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app import settings
-from app.click_engines import Engine, open_engine, source_of
+from app.click_engines import Asked, Engine, open_engine, source_of
 from data_io.images import read
 from data_io.store import Store
 from data_io.types import ImageRecord, Parts
@@ -113,7 +113,7 @@ class Assistant:
         usual = usual or UNKNOWN * max(record.width, record.height)
         with self._in_turn(client, number):
             engine, picture = self._ready(), self._picture(record)
-            return engine.change(record.sha256, picture, parts, clicks, usual, own)
+            return engine.change(record.sha256, picture, Asked(parts, clicks, usual, own))
 
     def box(
         self, record: ImageRecord, box: tuple[float, float, float, float], client: str, number: int

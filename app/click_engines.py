@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,18 +24,19 @@ Bytes = NDArray[np.uint8]
 Box = tuple[float, float, float, float]
 
 
+class Asked(NamedTuple):
+    """A click at an outline, see `model.assist.engine.change`."""
+
+    parts: Parts
+    clicks: Sequence[Click]
+    usual: float
+    own: bool
+
+
 class Engine(Protocol):
     """Answers about images; `key` names the image, one that is seen again may be quicker."""
 
-    def change(
-        self,
-        key: str,
-        image: Bytes,
-        parts: Parts,
-        clicks: Sequence[Click],
-        usual: float,
-        own: bool,
-    ) -> Change:
+    def change(self, key: str, image: Bytes, asked: Asked) -> Change:
         """See `model.assist.engine.change`."""
 
     def in_box(self, key: str, image: Bytes, box: Box) -> Parts:
@@ -57,17 +58,9 @@ class RefinerEngine:
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
 
-    def change(
-        self,
-        key: str,
-        image: Bytes,
-        parts: Parts,
-        clicks: Sequence[Click],
-        usual: float,
-        own: bool,
-    ) -> Change:
+    def change(self, key: str, image: Bytes, asked: Asked) -> Change:
         """See `Engine`."""
-        return engine.change(self._answer, image, parts, clicks, usual, own)
+        return engine.change(self._answer, image, *asked)
 
     def in_box(self, key: str, image: Bytes, box: Box) -> Parts:
         """See `Engine`."""
@@ -91,18 +84,10 @@ class SamEngine:
     def __init__(self, pair: SamPair) -> None:
         self._pair, self._embeddings = pair, Embeddings(pair)
 
-    def change(
-        self,
-        key: str,
-        image: Bytes,
-        parts: Parts,
-        clicks: Sequence[Click],
-        usual: float,
-        own: bool,
-    ) -> Change:
+    def change(self, key: str, image: Bytes, asked: Asked) -> Change:
         """See `Engine`."""
         seen = self._embeddings.of(key, image)
-        return sam_engine.change(self._pair, seen, parts, clicks, own)
+        return sam_engine.change(self._pair, seen, asked.parts, asked.clicks, asked.own)
 
     def in_box(self, key: str, image: Bytes, box: Box) -> Parts:
         """See `Engine`."""
@@ -127,12 +112,15 @@ def weights_in_use(store: Store) -> Path:
     A refiner has a gate of its own (`model.assist.herd`), so one is used whose version was kept
     aside: as long as the instant model proposes, there is no other that knows the herd.
     """
+    return next((file for file in _own_files(store) if file.is_file()), GENERAL)
+
+
+def _own_files(store: Store) -> Iterator[Path]:
+    """Where refiners of versions lie; the list is asked for where the one in use has none."""
     promoted = store.promoted()
-    for version in [*([promoted] if promoted else []), *store.versions()]:
-        own = version_folder(store, version.id) / ONNX
-        if own.is_file():
-            return own
-    return GENERAL
+    if promoted is not None:
+        yield version_folder(store, promoted.id) / ONNX
+    yield from (version_folder(store, version.id) / ONNX for version in store.versions())
 
 
 def served_file(store: Store, source: Path) -> Path:

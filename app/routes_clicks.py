@@ -28,10 +28,7 @@ def click_routes(
 
     A body has ``client`` (who asks) and ``number`` (of the request). Answers are ``add`` and
     ``subtract``, parts of the outline, or ``superseded`` where a newer request came before it was
-    its turn.
-
-    Args:
-        coming: the images that are likely to follow one.
+    its turn. `coming` tells the images that are likely to follow one.
     """
     routes = APIRouter(route_class=QuickRoute)
 
@@ -45,8 +42,7 @@ def click_routes(
         record = store.image(image)
         parts = parts_of_json(body.get("parts") or [], record.path)
         clicks = _clicks(body.get("clicks"), record)
-        most = float(max(record.width, record.height))
-        usual = min(max(0.0, _number(body.get("usual", 0), "usual", record)), most)
+        usual = _usual(body, record)
         own = body.get("own") is True
 
         def work(client: str, number: int) -> dict[str, Any]:
@@ -113,6 +109,12 @@ def _point(sent: object, field: str, record: ImageRecord) -> tuple[float, float]
     if not isinstance(sent, list) or len(sent) != 2:
         raise _bad(record, field, "a point is not [x, y]")
     return _number(sent[0], field, record), _number(sent[1], field, record)
+
+
+def _usual(body: Mapping[str, Any], record: ImageRecord) -> float:
+    """Size of an animal, no larger than the image; 0 = not known."""
+    largest = float(max(record.width, record.height))
+    return min(max(0.0, _number(body.get("usual", 0), "usual", record)), largest)
 
 
 def _number(sent: object, field: str, record: ImageRecord) -> float:

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.assist.clicks import Click, discs
-from model.assist.crops import SIDE
 from model.assist.engine import Answer, clicked
 from model.assist.sam import SamPair
 
@@ -31,20 +30,6 @@ class Engine(Protocol):
 
     def click(self, before: Mask, clicks: Sequence[Click]) -> Mask:
         """The mask (H, W) after the last of the clicks."""
-
-
-def answer_of(network: Any) -> Answer:
-    """A `model.assist.network.Refiner` on the CPU."""
-    import torch
-
-    network.eval()
-
-    def answer(crop: NDArray[np.float32]) -> NDArray[np.float32]:
-        with torch.inference_mode():
-            said = network(torch.from_numpy(crop[None]))
-        return np.asarray(said[0, 0].numpy().reshape(SIDE, SIDE), np.float32)
-
-    return answer
 
 
 class Ours:

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.click_engines import Engine, GrabCut, Ours, Sam, answer_of, live_wire
+from benchmarks.click_engines import Engine, GrabCut, Ours, Sam, live_wire
 from benchmarks.common import ROOT, provenance, tree
 from benchmarks.semi_sets import cattle, coco_images
 from benchmarks.study import conduct, study_parser
@@ -208,6 +208,7 @@ def engine_of(options: argparse.Namespace, run: Run) -> Engine:
         return GrabCut()
     if run.engine == "sam":
         return Sam(options.sam, 1)
+    from model.assist.herd import answer_of
     from model.assist.training import load
 
     network = load(GENERAL)

@@ -29,6 +29,11 @@ class Click(NamedTuple):
     positive: bool
 
 
+def within(clicks: Iterable[Click], height: int, width: int) -> list[Click]:
+    """Those of the clicks that lie in an image of this size."""
+    return [one for one in clicks if 0 <= one.x < width and 0 <= one.y < height]
+
+
 def discs(clicks: Iterable[Click], height: int, width: int, radius: float = RADIUS) -> Floats:
     """(2, height, width) float32, 1 within `radius` of a click: positive ones, then negative ones.
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from data_io.geometry import mask_of_parts, parts_of_mask
 from data_io.types import Part, Parts
-from model.assist.clicks import Click, hull
+from model.assist.clicks import Click, hull, within
 from model.assist.crops import LEAST, Window, crop, pasted
 from model.assist.merge import TOUCH, meant, merged
 
@@ -101,7 +101,7 @@ def clicked(
 ) -> Mask:
     """`change` on masks, (H, W) bool before and after."""
     height, width = before.shape
-    inside = [one for one in clicks if 0 <= one.x < width and 0 <= one.y < height]
+    inside = within(clicks, height, width)
     if not inside or inside[-1] != clicks[-1]:
         return before
     own = own or not before.any()
@@ -131,7 +131,7 @@ def in_box(answer: Answer, image: Bytes, box: tuple[float, float, float, float])
 def through(answer: Answer, image: Bytes, points: Sequence[tuple[float, float]]) -> Parts:
     """The animal with these points in it: a scribble, or its four extreme points; () for none."""
     height, width = image.shape[:2]
-    clicks = [Click(x, y, True) for x, y in points if 0 <= x < width and 0 <= y < height]
+    clicks = within((Click(x, y, True) for x, y in points), height, width)
     if not clicks:
         return ()
     return _whole(answer, image, hull(clicks, (height, width)), clicks)

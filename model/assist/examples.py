@@ -91,8 +91,11 @@ def _moved(bad: Mask, clicks: Sequence[Click], window: Window) -> tuple[Mask, li
 def _seen(picture: Picture, window: Window, drawn: bool, rng: Rng) -> Bytes:
     """The window in other colors; what is beyond the image stays gray."""
     part = cut(picture.image, window, GRAY)
-    masks = [cut(one.view(np.uint8), window, 0).view(np.bool_) for one in picture.animals]
-    changed = disguised(part, masks, rng) if drawn else tinted(part, rng)
+    if drawn:
+        masks = [cut(one.view(np.uint8), window, 0).view(np.bool_) for one in picture.animals]
+        changed = disguised(part, masks, rng)
+    else:
+        changed = tinted(part, rng)
     inside = cut(np.ones(picture.image.shape[:2], np.uint8), window, 0).view(np.bool_)
     return np.where(inside[..., None], changed, np.uint8(GRAY))
 

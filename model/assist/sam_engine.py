@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from data_io.geometry import mask_of_parts, parts_of_mask
 from data_io.types import Parts
-from model.assist.clicks import Click
+from model.assist.clicks import Click, within
 from model.assist.engine import Change
 from model.assist.merge import meant, merged
 from model.assist.sam import Embedding, SamPair
@@ -62,7 +62,7 @@ def change(
 ) -> Change:
     """What the last of the clicks changes, see `model.assist.engine.change`."""
     height, width = seen.height, seen.width
-    inside = [one for one in clicks if 0 <= one.x < width and 0 <= one.y < height]
+    inside = within(clicks, height, width)
     if not inside or inside[-1] != clicks[-1]:
         return Change((), ())
     before = mask_of_parts(parts, height, width) if parts else np.zeros((height, width), np.bool_)
@@ -84,5 +84,5 @@ def in_box(pair: SamPair, seen: Embedding, box: tuple[float, float, float, float
 
 def through(pair: SamPair, seen: Embedding, points: Sequence[tuple[float, float]]) -> Parts:
     """The animal with these points in it; () for none."""
-    clicks = [Click(x, y, True) for x, y in points if 0 <= x < seen.width and 0 <= y < seen.height]
+    clicks = within((Click(x, y, True) for x, y in points), seen.height, seen.width)
     return parts_of_mask(pair.answer(seen, clicks).mask) if clicks else ()
