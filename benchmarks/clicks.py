@@ -9,7 +9,14 @@ proposes none); a proposal that is good enough already takes no click.
 
 Engines: `general`, the refiner from the recipe alone; `herd5` and `herd15`, the same after so many
 labeled images of the herd (as many as the pool has); `sam`, a SAM-style pair; `grabcut`; `wire`, a
-live-wire whose anchors are counted as clicks. The refiner is the one that ships.
+live-wire whose anchors are counted as clicks. The refiner is the one that ships. `brush` and
+`polygon` are no clicks: beside them stands what all of it takes by the clock of the study
+`simulate`, until the IoU is .90.
+
+"right" starts from an outline of IoU .90 or more and clicks once at a random place of the animal:
+`given` outlines are those of a proposal or of a person, `own` ones clicks alone have made.
+
+Versions and refiners of herds are trained into FOLDER where they are not there yet.
 
     python -m benchmarks.clicks --data ../shared/data [--sam FOLDER] [--versions FOLDER]
     python -m benchmarks.clicks --show
@@ -19,6 +26,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,42 +37,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.click_engines import Engine, GrabCut, Ours, Sam, live_wire
+from benchmarks.click_objects import FOLDERS, LEAST, SETS, images_of, objects
+from benchmarks.click_seconds import TOOLS, by_clicks, by_tool
+from benchmarks.click_table import GOALS, MOST, clicks_to, print_table
 from benchmarks.common import ROOT, provenance, tree
-from benchmarks.semi_sets import cattle, coco_images
+from benchmarks.semi_sets import cattle
 from benchmarks.study import conduct, study_parser
 from data_io.geometry import mask_of_parts, mask_of_rle, rle_iou, rle_of_mask
 from data_io.images import read
 from data_io.snapshot import SnapshotImage
 from model.assist.clicks import Click, next_click
+from model.assist.examples import wandering
 from model.assist.served import GENERAL
 
 RESULTS = ROOT / "benchmarks/results/clicks.jsonl"
-SETS = {"drone": 60, "barn": 26, "pasture": 54, "davis": 21, "msrc": 39}  # objects of each
-FOLDERS = {
-    "drone": "cattle_drone_yak",
-    "barn": "cattle_barn_topdown",
-    "pasture": "cattle_pasture_holstein",
-}
 HERDS = {"herd5": 5, "herd15": 15}
-ENGINES = ("general", *HERDS, "sam", "grabcut", "wire")
+ENGINES = ("general", *HERDS, "sam", "grabcut", "wire", *TOOLS)
 CLASSIC = ("grabcut", "wire")  # from scratch and with the base robot alone
+ONCE = {"general": ("given", "own"), "herd15": ("given", "own"), "sam": ("given",)}  # of "right"
 STARTS, ROBOTS = ("scratch", "proposal"), ("base", "sample")
-MOST, GOALS = 20, (0.85, 0.90, 0.95)
-LEAST = 144  # pixels of an object
+RIGHT, WANDERS = 0.90, 0.06  # IoU, and sizes by which those outlines wander at first
 
 Mask = NDArray[np.bool_]
 
 
-class Object(NamedTuple):
-    """One animal of an image."""
+class Task(NamedTuple):
+    """One animal, and what there is of it before the first click."""
 
-    image: SnapshotImage
-    number: int
-
-    @property
-    def truth(self) -> Mask:
-        """(H, W)."""
-        return mask_of_rle(self.image.labels[self.number][1])
+    image: NDArray[np.uint8]  # (H, W, 3)
+    before: Mask  # (H, W)
+    truth: Mask
 
 
 @dataclass(frozen=True)
@@ -100,98 +103,121 @@ def planned(options: argparse.Namespace) -> Iterator[Run]:
     """Every set and engine with every start and robot."""
     for engine in options.engines:
         for name in options.sets:
-            for start in STARTS:
-                for clicker in ROBOTS:
-                    known = name in FOLDERS
-                    skipped = (start == "proposal" or engine in HERDS) and not known
-                    plain = (start, clicker) == ("scratch", "base")
-                    if not (
-                        skipped
-                        or (engine in CLASSIC and not plain)
-                        or (engine == "sam" and not options.sam)
-                        or (start == "proposal" and not options.versions)
-                    ):
+            known = name in FOLDERS
+            if (engine in HERDS and not known) or (engine == "sam" and not options.sam):
+                continue
+            for start in STARTS[: 2 if known and options.versions else 1]:
+                for clicker in ROBOTS[: 1 if engine in TOOLS else 2]:
+                    if engine not in CLASSIC or (start, clicker) == (STARTS[0], ROBOTS[0]):
                         yield Run(name, engine, start, clicker)
+            for clicker in ONCE.get(engine, ()):
+                yield Run(name, engine, "right", clicker)
 
 
 def robot(options: argparse.Namespace, run: Run) -> dict[str, Any]:
-    """The record of a run: for each object the IoU at first and after each click."""
+    """The record of a run: for each object the IoU at first and after each click, and seconds."""
     import torch
 
     torch.set_num_threads(1)
-    chosen = objects(options.data, run.set)
-    proposed = proposals(options, run) if run.start == "proposal" else None
-    usual = float(np.median([np.sqrt(one.truth.sum()) for one in chosen]))
-    engine = None if run.engine == "wire" else engine_of(options, run)
-    pixels: dict[str, NDArray[np.uint8]] = {}
-    rows = []
-    for place, one in enumerate(chosen):
-        image = pixels.setdefault(one.image.path, read(Path(one.image.path)))
-        if engine is None:
-            rows.append(wired(image, one.truth))
-            continue
-        before = np.zeros(image.shape[:2], np.bool_)
-        if proposed is not None:
-            before = best_of(proposed[one.image.path], one.truth)
-        rng = np.random.default_rng([place, 7]) if run.robot == "sample" else None
-        engine.begin(image, usual)
-        rows.append(clicks_at(engine, before, one.truth, rng))
+    tasks = list(tasks_of(options, run))
+    usual = float(np.median([np.sqrt(one.truth.sum()) for one in tasks]))
+    found: dict[str, Any] = {}
+    if run.engine not in TOOLS:
+        found["ious"] = list(_clicked(options, run, tasks, usual))
+    proposed = run.start == "proposal"
+    if run.start in STARTS:
+        found["seconds"] = [
+            by_tool(run.engine, one.before, one.truth, proposed)
+            if run.engine in TOOLS
+            else by_clicks(found["ious"][place], one.truth, proposed)
+            for place, one in enumerate(tasks)
+        ]
     return {
         "study": "clicks",
         "key": run.key,
         **vars(run),
         "model": tree("model"),
         **provenance(0),
-        "objects": len(chosen),
-        "ious": rows,
+        "objects": len(tasks),
+        **found,
     }
 
 
+def _clicked(
+    options: argparse.Namespace, run: Run, tasks: Sequence[Task], usual: float
+) -> Iterator[list[float]]:
+    """IoU at first and after each click, task by task."""
+    if run.engine == "wire":
+        yield from (wired(one.image, one.truth) for one in tasks)
+        return
+    engine = engine_of(options, run)
+    for place, one in enumerate(tasks):
+        rng = None if run.robot == "base" else np.random.default_rng([place, 7])
+        engine.begin(one.image, usual)
+        if run.start == "right":
+            yield stray(engine, one, np.random.default_rng([place, 8]), run.robot == "own")
+        else:
+            yield clicks_at(engine, one.before, one.truth, rng)
+
+
 def _told(record: dict[str, Any]) -> str:
+    if "ious" not in record:
+        return f"{np.mean(record['seconds']):.1f} s"
     return f"NoC@90 {np.mean([clicks_to(row, 0.90) for row in record['ious']]):.2f}"
 
 
-# --- objects and proposals ------------------------------------------------------------------------
+# --- tasks and engines ----------------------------------------------------------------------------
 
 
-def objects(data: Path, name: str) -> list[Object]:
-    """The fixed objects of a set, drawn once for all."""
-    images = list(_images(data, name))
-    found = [
-        Object(image, k)
-        for image in images
-        for k, (_, rle) in enumerate(image.labels)
-        if mask_of_rle(rle).sum() >= LEAST
-    ]
-    order = np.random.default_rng(0).permutation(len(found))[: SETS[name]]
-    return [found[int(k)] for k in sorted(order)]
+def tasks_of(options: argparse.Namespace, run: Run) -> Iterator[Task]:
+    """The objects of a run's set, each with what there is before the first click."""
+    pixels: dict[str, NDArray[np.uint8]] = {}
+    proposed = proposals(options, run) if run.start == "proposal" else None
+    for place, one in enumerate(objects(options.data, run.set)):
+        path, truth = one.image.path, one.truth
+        image = pixels.setdefault(path, read(Path(path)))
+        before = np.zeros_like(truth)
+        if proposed is not None:
+            before = best_of(proposed[path], truth)
+        elif run.start == "right":
+            before = nearly(truth, np.random.default_rng([place, 9]))
+        yield Task(image, before, truth)
 
 
-def _images(data: Path, name: str) -> Iterator[SnapshotImage]:
-    if name in FOLDERS:
-        records = coco_images(data / FOLDERS[name])
-        blocks = json.loads((data / "blocks.json").read_text())[FOLDERS[name]]
-        yield from (records[file] for file in blocks["test"])
-        return
-    folder = data / {"davis": "davis_animals", "msrc": "msrc_v2"}[name]
-    document = json.loads((folder / "annotations.json").read_text())
-    cow = next(one["id"] for one in document["categories"] if one["name"] == "cow")
-    document["annotations"] = [a for a in document["annotations"] if a["category_id"] == cow]
-    yield from coco_images(folder, document).values()
+def nearly(truth: Mask, rng: np.random.Generator) -> Mask:
+    """An outline that wanders, but no farther than to an IoU of `RIGHT`."""
+    most = WANDERS
+    while iou(made := wandering(truth, rng, most), truth) < RIGHT:
+        most /= 2
+    return made
 
 
 def proposals(options: argparse.Namespace, run: Run) -> dict[str, list[Mask]]:
     """What a version of the herd proposes on the images of the test, by path."""
     from model.predictor import Predictor
 
-    folder = options.versions / f"{run.set}-u2pl-{ {'barn': 4}.get(run.set, 15) }-0"
-    predictor = Predictor.load(folder, device="cpu", threads=1)
+    predictor = Predictor.load(version_of(options, run.set), device="cpu", threads=1)
     found = {}
-    for image in _images(options.data, run.set):
+    for image in images_of(options.data, run.set):
         made = predictor.predict(read(Path(image.path))).instances
         size = (image.height, image.width)
         found[image.path] = [mask_of_parts(one.parts, *size) for one in made]
     return found
+
+
+def version_of(options: argparse.Namespace, name: str) -> Path:
+    """The folder of a herd's version, trained where there is none yet."""
+    from benchmarks.semi_supervised import train
+
+    labels = {"barn": 4}.get(name, 15)
+    folder = options.versions / f"{name}-u2pl-{labels}-0"
+    if not folder.is_dir():
+        settings = {"minutes": options.minutes, "clock": "processor", "threads": 1}
+        settings |= {"method": "u2pl", "seed": 0, "instances": True}
+        with tempfile.TemporaryDirectory(prefix="clicks-") as scratch:
+            train(cattle(FOLDERS[name], labels)(options.data, 0), settings, Path(scratch))
+            shutil.copytree(Path(scratch) / "version", folder)
+    return Path(folder)
 
 
 def best_of(proposed: Sequence[Mask], truth: Mask) -> Mask:
@@ -211,11 +237,25 @@ def engine_of(options: argparse.Namespace, run: Run) -> Engine:
     from model.assist.herd import answer_of
     from model.assist.training import load
 
+    if run.engine not in HERDS:
+        return Ours(answer_of(load(GENERAL)))
+    return Ours(answer_of(herd_refiner(options, run)))
+
+
+def herd_refiner(options: argparse.Namespace, run: Run) -> Any:
+    """The refiner of a herd, trained once for all runs where there is a folder to keep it in."""
+    from model.assist.training import load, save
+
+    name = f"refiner-{run.set}-{HERDS[run.engine]}-{options.steps}-{tree('model')}.safetensors"
+    kept = options.versions / name if options.versions else None
+    if kept and kept.is_file():
+        return load(kept)
     network = load(GENERAL)
-    if run.engine in HERDS:
-        drawn = cattle(FOLDERS[run.set], HERDS[run.engine])(options.data, 0)
-        on_herd(network, drawn.labeled, options.steps)
-    return Ours(answer_of(network))
+    drawn = cattle(FOLDERS[run.set], HERDS[run.engine])(options.data, 0)
+    on_herd(network, drawn.labeled, options.steps)
+    if kept:
+        save(network, kept)
+    return network
 
 
 def on_herd(network: Any, labeled: Sequence[SnapshotImage], steps: int) -> None:
@@ -257,6 +297,20 @@ def clicks_at(
     return [round(value, 4) for value in ious]
 
 
+def stray(engine: Engine, task: Task, rng: np.random.Generator, own: bool) -> list[float]:
+    """IoU before and after one click at a random place of an animal that is right already.
+
+    Args:
+        own: clicks alone have made the outline.
+    """
+    if own and isinstance(engine, Ours):
+        engine.made_it()
+    places = np.flatnonzero(task.truth)
+    row, column = divmod(int(rng.choice(places)), task.truth.shape[1])
+    after = engine.click(task.before, [Click(column + 0.5, row + 0.5, True)])
+    return [round(iou(mask, task.truth), 4) for mask in (task.before, after)]
+
+
 def iou(mask: Mask, truth: Mask) -> float:
     """In [0, 1]."""
     return rle_iou(rle_of_mask(mask), rle_of_mask(truth)) if mask.any() else 0.0
@@ -271,37 +325,6 @@ def wired(image: NDArray[np.uint8], truth: Mask) -> list[float]:
         if best >= GOALS[-1]:
             break
     return ious
-
-
-def clicks_to(ious: Sequence[float], goal: float) -> int:
-    """After how many clicks the IoU was `goal`; `MOST` where it never was."""
-    return next((k for k, value in enumerate(ious) if value >= goal), MOST)
-
-
-# --- the table ------------------------------------------------------------------------------------
-
-
-def print_table(rows: Sequence[dict[str, Any]]) -> None:
-    """One Markdown line an engine, start and robot: all sets together, then each one's NoC@90."""
-    names = list(SETS)
-    heads = [*(f"NoC@{100 * goal:.0f}" for goal in GOALS), "failures@90", *names]
-    print("| engine | start | robot | objects | " + " | ".join(heads) + " |")
-    print("|---" * (4 + len(heads)) + "|")
-    groups: dict[tuple[str, str, str], dict[str, list[list[float]]]] = {}
-    for row in rows:
-        place = (row["start"], row["robot"], row["engine"])
-        groups.setdefault(place, {})[row["set"]] = row["ious"]
-    for (start, clicker, engine), found in sorted(groups.items()):
-        every = [ious for one in found.values() for ious in one]
-        cells = [f"{np.mean([clicks_to(i, goal) for i in every]):.2f}" for goal in GOALS]
-        failed = sum(max(ious) < 0.90 for ious in every)
-        by_set = [_mean_of(found.get(name)) for name in names]
-        line = [engine, start, clicker, str(len(every)), *cells, str(failed), *by_set]
-        print("| " + " | ".join(line) + " |")
-
-
-def _mean_of(ious: Sequence[Sequence[float]] | None) -> str:
-    return "–" if ious is None else f"{np.mean([clicks_to(one, 0.90) for one in ious]):.2f}"
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

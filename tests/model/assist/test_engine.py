@@ -64,11 +64,12 @@ def test_a_click_outside_the_image_changes_nothing(click):
     np.testing.assert_array_equal(found, COW)
 
 
-def test_a_stray_click_in_a_right_mask_changes_nothing_whatever_is_answered():
-    for answer in (-1.0, 1.0):
-        always = partial(np.full, (SIDE, SIDE), answer, np.float32)
-        click = Click(70.5, 50.5, True)
-        found = clicked(lambda crop, same=always: same(), PAINTED, COW, [click], 50.0)
+@pytest.mark.parametrize("own", [True, False])
+@pytest.mark.parametrize("answer", [-1.0, 1.0])
+def test_a_click_that_says_what_the_outline_says_changes_nothing(answer, own):
+    always = partial(np.full, (SIDE, SIDE), answer, np.float32)
+    for click in (Click(70.5, 50.5, True), Click(20.5, 50.5, False)):
+        found = clicked(lambda _: always(), PAINTED, COW, [click], 50.0, own)
         np.testing.assert_array_equal(found, COW)
 
 
