@@ -102,6 +102,9 @@ def through_steps(part: Part) -> Part:
 
     On the staircase of an exact outline a chord between corners lies half a step off to one side;
     between the middles of the steps it lies where the animal's contour did.
+
+    Args:
+        part: with `is_stepped`.
     """
     return Part(_middles(part.outer), tuple(_middles(hole) for hole in part.holes))
 
@@ -137,7 +140,9 @@ def _coarsest(start: Part, rle: geo.Rle, budget: float) -> Part | None:
 
     On synthetic animals that is the coarsest one for 92 % of the outlines, in 1.6 attempts each.
     """
-    polygon = shapely.Polygon(start.outer, start.holes)
+    # `polygons` takes half the time, and no holes of different lengths.
+    whole = shapely.Polygon if start.holes else shapely.polygons
+    polygon = whole(start.outer, start.holes or None)
     if not polygon.is_valid:
         return None
     likely = _likely((1 - budget) * polygon.area / polygon.length)
@@ -175,10 +180,15 @@ def _fits(part: Part, rle: geo.Rle, budget: float) -> bool:
 
 
 def _middles(ring: Ring) -> Ring:
+    """`edge_middles` of a stepped ring, whose short edges are those of a single pixel."""
     loop = _closed(ring)
-    points = edge_middles(loop[:-1], loop[1:])
-    kept = np.diff(np.concatenate([points[-1:], points]), axis=0).any(axis=1)
-    return points[kept] if kept.sum() >= 3 else ring
+    step = np.diff(loop, axis=0)
+    inset = 0.5 * np.sign(step)
+    points = np.stack([loop[:-1] + inset, loop[1:] - inset], axis=1).reshape(-1, 2)
+    kept = np.ones(len(points), np.bool_)
+    kept[1::2] = np.abs(step[:, 0] + step[:, 1]) > 1
+    found = points[kept]
+    return found if len(found) >= 3 else ring
 
 
 def _closed(ring: Ring) -> Ring:

@@ -108,7 +108,7 @@ class Pieces:
         self.labels, self.core, self.center, self.config = labels, core, center, config
         self.count = int(labels.max(initial=0))
         rows, columns = np.nonzero(labels)
-        own = labels[rows, columns]
+        own = labels[rows, columns].astype(np.intp)  # what numpy counts with, so cast once
         x, y = columns + 0.5, rows + 0.5
         vote_x, vote_y = (p + o[rows, columns] for p, o in zip((x, y), maps.offset, strict=True))
 
@@ -118,10 +118,11 @@ class Pieces:
         self.area = sums(np.ones(own.size))
         self.x, self.y = sums(x), sums(y)
         # Deep cells count most: along outlines a piece has some of its neighbors' cells.
-        deep = core[rows, columns].astype(np.float64) + 1e-3
+        level = core[rows, columns].astype(np.float64)
+        deep = level + 1e-3
         self.votes, self.vote_x, self.vote_y = map(sums, (deep, deep * vote_x, deep * vote_y))
         depth = np.zeros(self.count + 1)
-        np.maximum.at(depth, own, core[rows, columns])
+        np.maximum.at(depth, own, level)
         self.depth: list[float] = depth.tolist()
         self.borders = _borders(labels, core, maps.contact, self.count)
         self.crossing = _crossing(labels, own, vote_x, vote_y, self.count)
@@ -303,10 +304,10 @@ def _borders(labels: Labels, core: Floats, contact: Floats, count: int) -> list[
     return borders
 
 
-def _crossing(labels: Labels, own: NDArray[np.int32], x: Numbers, y: Numbers, count: int) -> Floats:
+def _crossing(labels: Labels, own: NDArray[np.intp], x: Numbers, y: Numbers, count: int) -> Floats:
     """(count + 1, count + 1): votes of each piece that land in each piece; 0 = in none."""
     h, w = labels.shape
     row, column = np.clip(y.astype(np.int64), 0, h - 1), np.clip(x.astype(np.int64), 0, w - 1)
-    keys = own.astype(np.int64) * (count + 1) + labels[row, column]
+    keys = own * (count + 1) + labels[row, column]
     votes = np.bincount(keys, minlength=(count + 1) ** 2).reshape(count + 1, count + 1)
     return votes.astype(np.float32)
