@@ -99,8 +99,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return judge(options.data, Run(**fields), options.versions)
 
     more = ["--versions", str(options.versions.resolve())] if options.versions else []
-    runs = planned(options)
-    return conduct("benchmarks.error_finding", options, one, runs, _told, print_table, more)
+    return conduct(
+        "benchmarks.error_finding",
+        options,
+        one,
+        planned(options),
+        _told,
+        print_table,
+        more,
+        each=True,
+    )
 
 
 def _told(record: dict[str, Any]) -> str:
@@ -322,15 +330,17 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
     groups: dict[tuple[str, str, int], list[dict[str, Any]]] = {}
     for row in rows:
         groups.setdefault((row["set"], row["method"], row["labels"]), []).append(row)
-    print("| set | method | labels | draws | signal | " + " | ".join(FIGURES) + " |")
-    print("|---" * (5 + len(FIGURES)) + "|")
+    heads = ("set", "method", "labels", "draws", "model code", "signal", *FIGURES)
+    print("| " + " | ".join(heads) + " |")
+    print("|---" * len(heads) + "|")
     for (name, method, labels), mine in sorted(groups.items()):
         seeds = " ".join(str(row["seed"]) for row in mine)
+        states = " ".join(sorted({row["model"] for row in mine}))
         for signal in SIGNALS:
             means = [
                 mean_known([row["signals"][signal][figure] for row in mine]) for figure in FIGURES
             ]
-            cells = [name, method, str(labels), seeds, signal, *map(_cell, means)]
+            cells = [name, method, str(labels), seeds, states, signal, *map(_cell, means)]
             print("| " + " | ".join(cells) + " |")
     print()
     more = ("wrong", "T", "ECE", "calibrated", "ECE band", "calibrated")
