@@ -48,7 +48,7 @@ from data_io.images import read
 from data_io.snapshot import SnapshotImage
 from model.assist.clicks import Click, next_click
 from model.assist.examples import wandering
-from model.assist.served import GENERAL
+from model.assist.served import GENERAL, Served, answer_file
 
 RESULTS = ROOT / "benchmarks/results/clicks.jsonl"
 HERDS = {"herd5": 5, "herd15": 15}
@@ -90,13 +90,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def one(fields: dict[str, Any]) -> dict[str, Any]:
         return robot(options, Run(**fields))
 
-    more = [part for name in ("sam", "versions") for part in _passed(options, name)]
+    more = ["--versions", str(options.versions.resolve())]
+    more += ["--sam", str(options.sam.resolve())] if options.sam else []
     return conduct("benchmarks.clicks", options, one, planned(options), _told, print_table, more)
-
-
-def _passed(options: argparse.Namespace, name: str) -> list[str]:
-    value = getattr(options, name)
-    return [f"--{name}", str(value.resolve())] if value else []
 
 
 def planned(options: argparse.Namespace) -> Iterator[Run]:
@@ -106,7 +102,7 @@ def planned(options: argparse.Namespace) -> Iterator[Run]:
             known = name in FOLDERS
             if (engine in HERDS and not known) or (engine == "sam" and not options.sam):
                 continue
-            for start in STARTS[: 2 if known and options.versions else 1]:
+            for start in STARTS[: 2 if known else 1]:
                 for clicker in ROBOTS[: 1 if engine in TOOLS else 2]:
                     if engine not in CLASSIC or (start, clicker) == (STARTS[0], ROBOTS[0]):
                         yield Run(name, engine, start, clicker)
@@ -234,28 +230,22 @@ def engine_of(options: argparse.Namespace, run: Run) -> Engine:
         return GrabCut()
     if run.engine == "sam":
         return Sam(options.sam, 1)
-    from model.assist.herd import answer_of
-    from model.assist.training import load
-
-    if run.engine not in HERDS:
-        return Ours(answer_of(load(GENERAL)))
-    return Ours(answer_of(herd_refiner(options, run)))
+    weights = herd_weights(options, run) if run.engine in HERDS else GENERAL
+    return Ours(Served(answer_file(weights, options.versions), 1))
 
 
-def herd_refiner(options: argparse.Namespace, run: Run) -> Any:
-    """The refiner of a herd, trained once for all runs where there is a folder to keep it in."""
+def herd_weights(options: argparse.Namespace, run: Run) -> Path:
+    """The refiner of a herd, trained once for all runs."""
     from model.assist.training import load, save
 
     name = f"refiner-{run.set}-{HERDS[run.engine]}-{options.steps}-{tree('model')}.safetensors"
-    kept = options.versions / name if options.versions else None
-    if kept and kept.is_file():
-        return load(kept)
-    network = load(GENERAL)
-    drawn = cattle(FOLDERS[run.set], HERDS[run.engine])(options.data, 0)
-    on_herd(network, drawn.labeled, options.steps)
-    if kept:
+    kept = options.versions / name
+    if not kept.is_file():
+        network = load(GENERAL)
+        drawn = cattle(FOLDERS[run.set], HERDS[run.engine])(options.data, 0)
+        on_herd(network, drawn.labeled, options.steps)
         save(network, kept)
-    return network
+    return Path(kept)
 
 
 def on_herd(network: Any, labeled: Sequence[SnapshotImage], steps: int) -> None:
@@ -332,7 +322,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES))
     parser.add_argument("--sam", type=Path, help="folder of encoder.onnx and sam.onnx")
-    parser.add_argument("--versions", type=Path, help="folder of versions SET-u2pl-LABELS-0")
+    parser.add_argument(
+        "--versions",
+        type=Path,
+        default=ROOT / "build/clicks",
+        help="folder of versions SET-u2pl-LABELS-0 and of refiners",
+    )
     parser.add_argument("--steps", type=int, default=150, help="of a refiner on its herd")
     return parser.parse_args(arguments)
 
