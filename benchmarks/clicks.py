@@ -279,12 +279,20 @@ def clicks_at(
     mask, clicks = before, list[Click]()
     ious = [iou(mask, truth)]
     while ious[-1] < GOALS[-1] and len(clicks) < MOST:
-        click = next_click(truth, mask, rng)
-        assert click is not None
-        clicks.append(click)
+        clicks.append(wanted_click(truth, mask, rng))
         mask = engine.click(mask, clicks)
         ious.append(iou(mask, truth))
     return [round(value, 4) for value in ious]
+
+
+def wanted_click(truth: Mask, mask: Mask, rng: np.random.Generator | None) -> Click:
+    """`next_click` at a mask that is not right yet, looking only where either is."""
+    rows, columns = (np.flatnonzero((truth | mask).any(axis)) for axis in (1, 0))
+    top, left = (max(0, int(at[0]) - 2) for at in (rows, columns))
+    part = np.s_[top : rows[-1] + 3, left : columns[-1] + 3]
+    click = next_click(truth[part], mask[part], rng)
+    assert click is not None
+    return Click(click.x + left, click.y + top, click.positive)
 
 
 def stray(engine: Engine, task: Task, rng: np.random.Generator, own: bool) -> list[float]:
