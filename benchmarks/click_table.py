@@ -30,6 +30,8 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
     _print(groups, heads, lambda found: None if _has(found, "seconds") else _changes(found))
     heads = ["seconds", "p90", *SETS]
     _print(groups, heads, lambda found: _seconds(found) if _has(found, "seconds") else None)
+    states = {row["engine"]: row["model"] for row in rows}
+    print("\nmodel code: " + ", ".join(f"{engine} {state}" for engine, state in states.items()))
 
 
 def _print(
