@@ -62,7 +62,7 @@ def _changes(found: Found) -> list[str]:
     each = {name: [b - a for a, b in one["ious"]] for name, one in found.items()}
     every = np.concatenate(list(each.values()))
     by_set = [f"{np.mean(each[name]):+.4f}" if name in each else "–" for name in SETS]
-    return [f"{every.mean():+.4f}", f"{-np.quantile(every, 0.05):.4f}", *by_set]
+    return [f"{every.mean():+.4f}", f"{max(0.0, -np.quantile(every, 0.05)):.4f}", *by_set]
 
 
 def _seconds(found: Found) -> list[str]:
