@@ -1,8 +1,9 @@
 """Seconds until an animal has an outline of IoU `GOAL`: by clicks, brush or vertices, one clock.
 
 The clock is that of `app/simulate/clock.py`, without its noise. The hand mends the largest error
-that it gains something at, exactly, and stops at the goal; a proposal is judged first. What never
-gets there is charged the outline from scratch on top.
+that it gains something at, exactly, and stops at the goal; a proposal is judged first, and drawn
+anew where mending it would take longer. What never gets there is charged the outline from scratch
+on top.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ def by_tool(tool: str, before: Mask, truth: Mask, proposed: bool) -> float:
     part = _window(before | truth)
     mask, wanted = (np.ascontiguousarray(one[part]) for one in (before, truth))
     actions = _judged(proposed)
+    anew = STANDARD.seconds([*actions, *outline(truth)])
     for _ in range(MOST):
         if iou(mask, wanted) >= GOAL:
             return STANDARD.seconds(actions)
@@ -58,6 +60,8 @@ def by_tool(tool: str, before: Mask, truth: Mask, proposed: bool) -> float:
         if repair is None:
             break
         mask, actions = repair.mask, [*actions, *repair.actions]
+        if before.any() and STANDARD.seconds(actions) > anew:
+            return anew
     reached = iou(mask, wanted) >= GOAL
     return STANDARD.seconds(actions if reached else [*actions, *outline(truth)])
 
