@@ -8,6 +8,7 @@ on top.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -25,7 +26,8 @@ from app.simulate.shapes import (
     reshaped,
     vertices_for,
 )
-from data_io.geometry import rle_of_mask
+from benchmarks.click_table import clicks_to
+from data_io.geometry import rle_of_mask, window_of_rle
 
 GOAL, MOST = 0.90, 20  # IoU, repairs
 AROUND = 48  # pixels around an animal in which it is edited
@@ -36,23 +38,24 @@ Mask = NDArray[np.bool_]
 
 def by_clicks(ious: Sequence[float], truth: Mask, proposed: bool) -> float:
     """Seconds of clicks with these IoUs at first and after each of them."""
-    clicks = next((k for k, value in enumerate(ious) if value >= GOAL), None)
-    count = len(ious) - 1 if clicks is None else clicks
+    count = clicks_to(ious, GOAL)
     actions = [Action("think"), Action("click", count)] if count else []
-    if clicks is None:
+    if max(ious) < GOAL:
         actions += outline(truth)
     return STANDARD.seconds([*_judged(proposed), *actions])
 
 
 def by_tool(tool: str, before: Mask, truth: Mask, proposed: bool) -> float:
     """Seconds with the brush, or by vertices, from what there is (H, W) to the goal."""
-    screen = Screen(max(truth.shape))
+    actions, drawn = _judged(proposed), outline(truth)
+    anew = STANDARD.seconds([*actions, *drawn])
     if tool == "polygon" and not before.any():
-        return STANDARD.seconds([*_judged(proposed), *outline(truth)])
-    part = _window(before | truth)
+        return anew
+    most = anew if before.any() else math.inf
+    screen = Screen(max(truth.shape))
+    left, top, right, bottom = window_of_rle(rle_of_mask(before | truth), AROUND)
+    part = np.s_[top:bottom, left:right]
     mask, wanted = (np.ascontiguousarray(one[part]) for one in (before, truth))
-    actions = _judged(proposed)
-    anew = STANDARD.seconds([*actions, *outline(truth)])
     for _ in range(MOST):
         if iou(mask, wanted) >= GOAL:
             return STANDARD.seconds(actions)
@@ -60,10 +63,10 @@ def by_tool(tool: str, before: Mask, truth: Mask, proposed: bool) -> float:
         if repair is None:
             break
         mask, actions = repair.mask, [*actions, *repair.actions]
-        if before.any() and STANDARD.seconds(actions) > anew:
+        if STANDARD.seconds(actions) > most:
             return anew
     reached = iou(mask, wanted) >= GOAL
-    return STANDARD.seconds(actions if reached else [*actions, *outline(truth)])
+    return STANDARD.seconds(actions if reached else [*actions, *drawn])
 
 
 def outline(truth: Mask) -> list[Action]:
@@ -90,11 +93,3 @@ def _repair(tool: str, mask: Mask, wanted: Mask, error: Error, screen: Screen) -
     if tool == "brush":
         return brushed(mask, error, screen, None)
     return reshaped(mask, wanted, error, thought=False)
-
-
-def _window(mask: Mask) -> tuple[slice, slice]:
-    top, bottom, left, right = (
-        int(at) for axis in (1, 0) for at in np.flatnonzero(mask.any(axis))[[0, -1]]
-    )
-    rows = slice(max(0, top - AROUND), bottom + 1 + AROUND)
-    return rows, slice(max(0, left - AROUND), right + 1 + AROUND)

@@ -20,7 +20,7 @@ def clicks_to(ious: Sequence[float], goal: float) -> int:
 
 def print_table(rows: Sequence[dict[str, Any]]) -> None:
     """Markdown: clicks, all sets together and each one's NoC@90; stray clicks; seconds."""
-    groups: dict[tuple[str, str, str], dict[str, dict[str, Any]]] = {}
+    groups: dict[tuple[str, str, str], Found] = {}
     for row in rows:
         place = (row["start"], row["robot"], row["engine"])
         groups.setdefault(place, {})[row["set"]] = row

@@ -36,6 +36,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from app.simulate.shapes import iou
 from benchmarks.click_engines import Engine, GrabCut, Ours, Sam, live_wire
 from benchmarks.click_objects import FOLDERS, LEAST, SETS, images_of, objects
 from benchmarks.click_seconds import TOOLS, by_clicks, by_tool
@@ -43,7 +44,7 @@ from benchmarks.click_table import GOALS, MOST, clicks_to, print_table
 from benchmarks.common import ROOT, provenance, tree
 from benchmarks.semi_sets import cattle
 from benchmarks.study import conduct, study_parser
-from data_io.geometry import mask_of_parts, mask_of_rle, rle_iou, rle_of_mask
+from data_io.geometry import mask_of_parts, mask_of_rle, rle_of_mask, window_of_rle
 from data_io.images import read
 from data_io.snapshot import SnapshotImage
 from model.assist.clicks import Click, next_click
@@ -289,9 +290,8 @@ def clicks_at(
 
 def wanted_click(truth: Mask, mask: Mask, rng: np.random.Generator | None) -> Click:
     """`next_click` at a mask that is not right yet, looking only where either is."""
-    rows, columns = (np.flatnonzero((truth | mask).any(axis)) for axis in (1, 0))
-    top, left = (max(0, int(at[0]) - 2) for at in (rows, columns))
-    part = np.s_[top : rows[-1] + 3, left : columns[-1] + 3]
+    left, top, right, bottom = window_of_rle(rle_of_mask(truth | mask), 2)
+    part = np.s_[top:bottom, left:right]
     click = next_click(truth[part], mask[part], rng)
     assert click is not None
     return Click(click.x + left, click.y + top, click.positive)
@@ -309,11 +309,6 @@ def stray(engine: Engine, task: Task, rng: np.random.Generator, own: bool) -> li
     row, column = divmod(int(rng.choice(places)), task.truth.shape[1])
     after = engine.click(task.before, [Click(column + 0.5, row + 0.5, True)])
     return [round(iou(mask, task.truth), 4) for mask in (task.before, after)]
-
-
-def iou(mask: Mask, truth: Mask) -> float:
-    """In [0, 1]."""
-    return rle_iou(rle_of_mask(mask), rle_of_mask(truth)) if mask.any() else 0.0
 
 
 def wired(image: NDArray[np.uint8], truth: Mask) -> list[float]:
