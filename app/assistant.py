@@ -95,7 +95,7 @@ class Assistant:
         parts: Parts,
         clicks: Sequence[Click],
         usual: float,
-        own: bool,
+        free: bool,
         client: str,
         number: int,
     ) -> Change:
@@ -103,7 +103,7 @@ class Assistant:
 
         Args:
             usual: size of an animal there, image pixels; 0 = not known.
-            own: these clicks alone have made the outline.
+            free: nobody vouches for the outline.
             client, number: who asks, and the how manieth request of theirs it is.
 
         Raises:
@@ -113,7 +113,7 @@ class Assistant:
         usual = usual or UNKNOWN * max(record.width, record.height)
         with self._in_turn(client, number):
             engine, picture = self._ready(), self._picture(record)
-            return engine.change(record.sha256, picture, Asked(parts, clicks, usual, own))
+            return engine.change(record.sha256, picture, Asked(parts, clicks, usual, free))
 
     def box(
         self, record: ImageRecord, box: tuple[float, float, float, float], client: str, number: int

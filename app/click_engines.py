@@ -30,7 +30,7 @@ class Asked(NamedTuple):
     parts: Parts
     clicks: Sequence[Click]
     usual: float
-    own: bool
+    free: bool
 
 
 class Engine(Protocol):
@@ -87,7 +87,7 @@ class SamEngine:
     def change(self, key: str, image: Bytes, asked: Asked) -> Change:
         """See `Engine`."""
         seen = self._embeddings.of(key, image)
-        return sam_engine.change(self._pair, seen, asked.parts, asked.clicks, asked.own)
+        return sam_engine.change(self._pair, seen, asked.parts, asked.clicks, asked.free)
 
     def in_box(self, key: str, image: Bytes, box: Box) -> Parts:
         """See `Engine`."""

@@ -43,10 +43,10 @@ def click_routes(
         parts = parts_of_json(body.get("parts") or [], record.path)
         clicks = _clicks(body.get("clicks"), record)
         usual = _usual(body, record)
-        own = body.get("own") is True
+        free = body.get("free") is True
 
         def work(client: str, number: int) -> dict[str, Any]:
-            made = assistant.click(record, parts, clicks, usual, own, client, number)
+            made = assistant.click(record, parts, clicks, usual, free, client, number)
             return {"add": parts_to_json(made.added), "subtract": parts_to_json(made.removed)}
 
         return _answered(work, body, record)

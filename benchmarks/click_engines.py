@@ -39,15 +39,14 @@ class Ours:
         self._answer = answer
 
     def begin(self, image: Bytes, usual: float) -> None:
-        self._image, self._usual, self._own = image, usual, False
+        self._image, self._usual, self._free = image, usual, True
 
-    def made_it(self) -> None:
-        """The outline that the next click meets is one that clicks alone have made."""
-        self._own = True
+    def vouch(self) -> None:
+        """A person vouches for the outline that the next click meets."""
+        self._free = False
 
     def click(self, before: Mask, clicks: Sequence[Click]) -> Mask:
-        self._own = self._own or not before.any()
-        return clicked(self._answer, self._image, before, clicks, self._usual, self._own)
+        return clicked(self._answer, self._image, before, clicks, self._usual, self._free)
 
 
 class Sam:

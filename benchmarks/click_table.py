@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.click_objects import SETS
+from benchmarks.click_objects import SETS, WRONG
 
 MOST, GOALS = 20, (0.85, 0.90, 0.95)
 Found = dict[str, dict[str, Any]]  # of an engine, start and robot: the record of each set
@@ -19,13 +19,17 @@ def clicks_to(ious: Sequence[float], goal: float) -> int:
 
 
 def print_table(rows: Sequence[dict[str, Any]]) -> None:
-    """Markdown: clicks, all sets together and each one's NoC@90; stray clicks; seconds."""
+    """Markdown: clicks, all sets together and each one's NoC@90; the same of objects whose truth is
+    the animal; stray clicks; seconds."""
     groups: dict[tuple[str, str, str], Found] = {}
     for row in rows:
         place = (row["start"], row["robot"], row["engine"])
         groups.setdefault(place, {})[row["set"]] = row
     heads = [*(f"NoC@{100 * goal:.0f}" for goal in GOALS), "failures@90", *SETS]
     _print(groups, heads, lambda found: _counts(found) if _has(found, "seconds", "ious") else None)
+    print("\nWhere the truth is the animal:")
+    sound = {place: _sound(found) for place, found in groups.items()}
+    _print(sound, heads, lambda found: _counts(found) if _has(found, "seconds", "ious") else None)
     heads = ["mean change", "5 % lose more than", *SETS]
     _print(groups, heads, lambda found: None if _has(found, "seconds") else _changes(found))
     heads = ["seconds", "p90", *SETS]
@@ -45,6 +49,18 @@ def _print(
         if (told := cells(found)) is not None:
             count = sum(one["objects"] for one in found.values())
             print("| " + " | ".join([engine, start, clicker, str(count), *told]) + " |")
+
+
+def _sound(found: Found) -> Found:
+    """Of each set with such objects what was found on those whose truth is the animal."""
+    kept: Found = {}
+    for name, row in found.items():
+        places = [k for k in range(row["objects"]) if k not in WRONG.get(name, ())]
+        if places:
+            known = [key for key in ("ious", "seconds") if key in row]
+            lists: dict[str, Any] = {key: [row[key][k] for k in places] for key in known}
+            kept[name] = {**row, **lists, "objects": len(places)}
+    return kept
 
 
 def _has(found: Found, *fields: str) -> bool:

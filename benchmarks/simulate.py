@@ -3,9 +3,11 @@
 Sets: `drone`, tiles of one flight, earlier ones to label and later ones to judge (within-flight:
 nothing here speaks about another flight); `herds`, synthetic scenes judged under two cameras that
 nobody labels. Runs go on where they stopped; one line a finished run is appended to the results.
-The person, the clock and the arms are those of `app/simulate`, frozen before the first run.
+The person, the clock and the arms are those of `app/simulate`, frozen before the first run. Beside
+that person stands, where asked for, one who accepts only what seems better (`--accepts`): judged
+again and again, a label that seems to be .90 is often less.
 
-    python -m benchmarks.simulate --data ../shared/data --work FOLDER
+    python -m benchmarks.simulate --data ../shared/data --work FOLDER [--accepts IOU]
     python -m benchmarks.simulate --show
 """
 
@@ -23,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.simulate import plots, report, study
+from app.simulate.annotator import Traits
 from app.simulate.arms import ARMS
 from app.simulate.truth import Hidden, HiddenImage
 from benchmarks.common import ROOT, provenance, tree
@@ -41,6 +44,7 @@ LEAST = 40  # pixels; less of an animal at a cut is no animal
 POOL, TESTED = 32, 24  # herds
 HERDS = 60_000  # first seed of the herds of the pool; the test has others
 SETS = ("drone", "herds")
+USUAL = Traits().accepts
 
 
 @dataclass(frozen=True)
@@ -51,11 +55,13 @@ class Run:
     arm: str
     seed: int
     minutes: float
+    accepts: float = USUAL
 
     @property
     def key(self) -> str:
         """What tells runs of one state of the code apart."""
-        return json.dumps([self.set, self.arm, self.seed, self.minutes])
+        more = [] if self.accepts == USUAL else [self.accepts]
+        return json.dumps([self.set, self.arm, self.seed, self.minutes, *more])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -78,8 +84,10 @@ def planned(options: argparse.Namespace) -> Iterator[Run]:
     """The runs in order; the arms of a seed follow each other."""
     for seed in options.seeds:
         for name in options.sets:
-            for arm in (study.CEILING, *options.arms):
-                yield Run(name, arm, seed, options.minutes)
+            # The ceiling knows no person.
+            first = (study.CEILING,) if options.accepts == USUAL else ()
+            for arm in (*first, *options.arms):
+                yield Run(name, arm, seed, options.minutes, options.accepts)
 
 
 def simulate(data: Path, run: Run, work: Path) -> dict[str, Any]:
@@ -89,8 +97,8 @@ def simulate(data: Path, run: Run, work: Path) -> dict[str, Any]:
     torch.set_num_threads(1)
     hidden = drone(data, work) if run.set == "drone" else herds(work)
     train = {"minutes": run.minutes, "clock": "processor", "threads": 1}
-    folder = work / run.set
-    options = study.Options(train)
+    folder = work / run.set if run.accepts == USUAL else work / f"{run.set}-{run.accepts}"
+    options = study.Options(train, traits=Traits(accepts=run.accepts))
     rounds = list(study.run_records(hidden, run.arm, run.seed, options, folder, print_nothing))
     return {
         "study": "simulate",
@@ -188,16 +196,24 @@ def _hidden(
 
 
 def print_table(rows: Sequence[dict[str, Any]], out: Path) -> None:
-    """The tables of every set by every clock; plots go beside the results."""
-    for name in sorted({row["set"] for row in rows}):
-        records = [one for row in rows if row["set"] == name for one in row["rounds"]]
-        answer = report.summary(records)
+    """The tables of every set and person by every clock; plots go beside the results."""
+    persons = {(row["set"], row.get("accepts", USUAL)) for row in rows}
+    for name, accepts in sorted(persons):
+        found = [row for row in rows if row["set"] == name and _is_of(row, accepts)]
+        answer = report.summary([one for row in found for one in row["rounds"]])
+        usual = accepts == USUAL
         for clock in answer["clocks"]:
-            print(f"\n{name}, clock {clock}\n")
+            told = "" if usual else f", accepts what seems {accepts:.2f}"
+            print(f"\n{name}, clock {clock}{told}\n")
             print("\n".join(report.table(answer, clock)))
-        plots.draw(answer, out.with_name(f"{out.stem}.{name}"))
+        plots.draw(answer, out.with_name(f"{out.stem}.{name}{'' if usual else f'.{accepts}'}"))
     states = {row["arm"]: row["model"] for row in rows}
     print("\nmodel code: " + ", ".join(f"{arm} {state}" for arm, state in states.items()))
+
+
+def _is_of(row: dict[str, Any], accepts: float) -> bool:
+    """Whether a record is of such a person, or of nobody."""
+    return row["arm"] == study.CEILING or row.get("accepts", USUAL) == accepts
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -205,6 +221,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--work", type=Path, default=ROOT / "build/simulate", help="runs' folder")
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--accepts", type=float, default=USUAL, help="IoU that seems good enough")
     options = parser.parse_args(arguments)
     options.work = options.work.resolve()
     return options

@@ -54,14 +54,15 @@ class Hand:
         """Click until it looks good, or clicks bring nothing more.
 
         Args:
-            mask, wanted: (H, W) bool, what there is (nothing, for a new animal) and what shall be.
+            mask, wanted: (H, W) bool, what is proposed (nothing, for a new animal), and what shall
+                be.
             sees: whether an error of a mask is seen.
             good: whether an IoU looks good enough.
 
         Returns:
             What was done, the mask, and whether it looked good.
         """
-        actions, clicks, own = [Action("think")], list[Click](), not mask.any()
+        actions, clicks = [Action("think")], list[Click]()
         right = iou(mask, wanted)
         while len(clicks) < MOST_CLICKS:
             place = self._place(mask, wanted, sees, rng)
@@ -69,7 +70,7 @@ class Hand:
                 break
             clicks.append(place)
             actions.append(Action("click"))
-            after = clicked(self.answer, self.image, mask, clicks, self.usual, own)
+            after = clicked(self.answer, self.image, mask, clicks, self.usual, free=True)
             gained, right = iou(after, wanted) - right, iou(after, wanted)
             if gained < 0:
                 return [*actions, Action("undo")], mask, False

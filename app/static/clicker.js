@@ -12,18 +12,19 @@ const UNKNOWN = 0.15; // of the image's longer side: how large an animal is wher
 
 /** An animal that is being clicked at; it has no id before its first answer. */
 export class Target {
-  constructor(id = null) {
-    this.id = id;
+  constructor(animal = null) {
+    this.id = animal?.id ?? null;
     this.clicks = []; // [x, y, positive], those that were answered
-    this.own = id === null; // they alone have made the outline
-    this.parts = null; // as the last answer left them: any other edit makes the clicks old
+    // Nobody vouches for the outline: a model's, or made by these clicks alone.
+    this.free = !animal || Boolean(animal.proposed);
+    this.parts = animal?.parts ?? null; // as the last answer left them: an edit makes the clicks old
     this.sent = null; // as the request under way was told
     this.gone = false; // nothing was left of it
   }
 
   /** Somebody drew, or undid, in between: the outline is no longer what the clicks made. */
-  forget() {
-    Object.assign(this, { clicks: [], own: false });
+  forget(animal) {
+    Object.assign(this, { clicks: [], free: Boolean(animal.proposed) });
   }
 }
 
@@ -144,7 +145,7 @@ export class Clicker {
     const { editor } = this;
     const { shaping } = editor;
     const own = target.id ? session.instance(target.id) : null;
-    if (own && own.parts !== target.sent) target.forget();
+    if (own && own.parts !== target.sent) target.forget(own);
     else if (click) target.clicks.push(click);
     const before = own ? shaping.raster(own.parts) : emptyMask();
     const mask = subtract(unite(before, shaping.raster(add)), shaping.raster(lost));

@@ -15,18 +15,15 @@ from numpy.typing import NDArray
 from data_io.geometry import mask_of_parts, parts_of_mask
 from data_io.types import Part, Parts
 from model.assist.clicks import Click, hull, within
-from model.assist.crops import LEAST, Window, crop, pasted
-from model.assist.merge import TOUCH, meant, merged
+from model.assist.crops import FIRST, LEAST, MARGIN, SIDE, Window, crop, pasted
+from model.assist.merge import TOUCH, meant, merged, touched
 
-# A person sees more around an animal than the examples show: better on animals of pools and of
-# DAVIS that are no cows (IoU after one click .66 instead of .61 there, docs/decisions/0038).
-WIDE, WIDER = 2.0, 1.6  # margin of a window; usual sizes around a first click
 AGAIN, LOOKS = 1.5, 2  # where a window was so much off it is looked at again, so often
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
-Answer = Callable[[Floats], Floats]  # (6, SIDE, SIDE) -> logits (SIDE, SIDE)
+Answer = Callable[[Floats], Floats]  # (6, side, side) -> logits (side, side)
 
 
 class Change(NamedTuple):
@@ -42,7 +39,7 @@ def change(
     parts: Parts,
     clicks: Sequence[Click],
     usual: float,
-    own: bool = False,
+    free: bool = False,
 ) -> Change:
     """What the last of the clicks changes.
 
@@ -51,8 +48,9 @@ def change(
         parts: the outline before that click; () = there is none.
         clicks: all of them, oldest first, at least one; those outside the image say nothing.
         usual: size (root of the area) of an animal here, image pixels: how much to look at first.
-        own: these clicks alone have made the outline, so that all of it may change; else only the
-            stretch that the last one lies in.
+        free: nobody vouches for the outline, since a model proposed it or these clicks alone have
+            made it: all of it that they reach may change; else the stretch that the last one lies
+            in.
 
     Returns:
         Nothing where the last click lies outside the image.
@@ -64,7 +62,7 @@ def change(
     part = np.ascontiguousarray(image[top:bottom, left:right])
     before = _raster(parts, left, top, *part.shape[:2])
     moved = [Click(one.x - left, one.y - top, one.positive) for one in clicks]
-    after = clicked(answer, part, before, moved, usual, own)
+    after = clicked(answer, part, before, moved, usual, free)
     return Change(
         *(parts_of_mask(a & ~b, left, top) for a, b in ((after, before), (before, after)))
     )
@@ -77,7 +75,7 @@ def _region(
     rings = [part.outer for part in parts]
     points = np.concatenate([np.array([(one.x, one.y) for one in clicks], np.float64), *rings])
     low, high = points.min(0), points.max(0)
-    more = WIDE * max(float((high - low).max()), 2 * WIDER * usual, LEAST)
+    more = MARGIN * max(float((high - low).max()), 2 * FIRST * usual, LEAST)
     left, top = np.maximum(0, np.floor(low - more)).astype(int)
     right, bottom = np.minimum([width, height], np.ceil(high + more)).astype(int)
     return int(left), int(top), int(right), int(bottom)
@@ -97,7 +95,7 @@ def clicked(
     before: Mask,
     clicks: Sequence[Click],
     usual: float,
-    own: bool = False,
+    free: bool = False,
 ) -> Mask:
     """`change` on masks, (H, W) bool before and after."""
     height, width = before.shape
@@ -106,17 +104,17 @@ def clicked(
         return before
     if before.any() and before[int(clicks[-1].y), int(clicks[-1].x)] == clicks[-1].positive:
         return before  # it says what the outline says already
-    own = own or not before.any()
-    window = Window.for_click(before, inside, WIDER * usual, WIDE)
+    free = free or not before.any()
+    window = Window.for_click(before, inside, usual)
     found = _asked(answer, image, before, inside, window)
-    for _ in range(LOOKS if own else 0):
-        better = Window.for_click(found, inside, WIDER * usual, WIDE)
+    for _ in range(LOOKS if free else 0):
+        better = Window.for_click(found, inside, usual)
         if not found.any() or 1 / AGAIN < better.side / window.side < AGAIN:
             break
         found, window = _asked(answer, image, before, inside, better), better
-    touch = max(TOUCH, TOUCH / window.scale)
-    if own:
-        return meant(found, inside, touch)
+    touch = max(TOUCH, TOUCH * window.side / SIDE)
+    if free:
+        return meant(before, found, inside, touch)
     return merged(before, found, inside[-1], touch)
 
 
@@ -143,12 +141,15 @@ def _whole(answer: Answer, image: Bytes, before: Mask, clicks: Sequence[Click]) 
     if not before.any():
         return ()
     window = Window.for_click(before, clicks, 0.0)
-    return parts_of_mask(_asked(answer, image, before, clicks, window))
+    found = _asked(answer, image, before, clicks, window)
+    return parts_of_mask(touched(found, before))
 
 
 def _asked(
     answer: Answer, image: Bytes, before: Mask, clicks: Sequence[Click], window: Window
 ) -> Mask:
     """What a network answers; as before where it was not shown the image."""
-    found, shown = pasted(answer(crop(image, before, clicks, window)), window, *before.shape)
+    side = window.finest if before.any() else SIDE
+    seen = crop(image, before, clicks, window, side)
+    found, shown = pasted(answer(seen), window, *before.shape)
     return np.asarray(np.where(shown, found, before), np.bool_)

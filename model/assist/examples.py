@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from model.assist.appearance import disguised, tinted
 from model.assist.clicks import Click, hull, next_click
-from model.assist.crops import GRAY, SIDE, Window, crop, cut
+from model.assist.crops import FIRST, GRAY, SIDE, Window, crop, cut
 
 EARLIER = 3  # clicks at most that came before
 REGION = 2.0  # longer sides of an animal around it that its examples may show
@@ -101,10 +101,10 @@ def _seen(picture: Picture, window: Window, drawn: bool, rng: Rng) -> Bytes:
 
 
 def _window(truth: Mask, bad: Mask, clicks: Sequence[Click], rng: Rng) -> Window:
-    """The window a person's click would give, not quite."""
+    """The window a person's click would give, not quite; narrow ones teach more about outlines."""
     size = float(np.sqrt(np.count_nonzero(truth)))
-    usual = Window.for_click(bad, clicks, size * rng.uniform(0.6, 2.0))
-    side = max(32, round(usual.side * rng.uniform(0.8, 1.4)))
+    usual = Window.for_click(bad, clicks, size / FIRST * rng.uniform(0.6, 2.0))
+    side = max(32, round(usual.side * rng.uniform(0.6, 1.05)))
     x, y = rng.uniform(-0.1, 0.1, 2) * side
     middle = usual.side / 2 - side / 2
     return Window(round(usual.left + middle + x), round(usual.top + middle + y), side)

@@ -39,7 +39,7 @@ from data_io.images import read
 from data_io.snapshot import VOID, SnapshotImage, read_snapshot
 from model.assist import ONNX, WEIGHTS
 from model.assist.clicks import next_click
-from model.assist.crops import SIDE
+from model.assist.crops import FINEST
 from model.assist.engine import Answer, clicked
 from model.assist.examples import REGION, Example, Picture, example, wandering
 from model.assist.network import Refiner
@@ -50,8 +50,8 @@ from model.training_job import DONE, FAILED, read_spec
 
 TOLD = "refiner.json"
 SHARE = 0.2  # of the job's minutes, or of its steps, that it learns; looking comes on top
-LONGEST = 120.0  # seconds of learning
-FEWEST, MOST = 8, 200  # steps
+LONGEST = 300.0  # seconds of learning
+FEWEST, MOST = 8, 300  # steps
 TRIED = 2  # steps that tell how long one takes
 RATE = 5e-4
 LEAST = 60  # pixels of an animal that teaches or judges
@@ -206,7 +206,7 @@ def _around(
     left, top, right, bottom = window_of_rle(truth)
     longest = max(right - left, bottom - top)
     window = window_of_rle(truth, int(REGION * longest) + 32)
-    shrunk = min(1.0, SIDE / longest)
+    shrunk = min(1.0, FINEST / longest)
     size = tuple(max(1, round(shrunk * (window[k + 2] - window[k]))) for k in (0, 1))
 
     def cut(rle: Rle) -> Mask:
@@ -277,7 +277,7 @@ def quality(answer: Answer, animals: Sequence[Animal]) -> float:
         for before in (np.zeros_like(one.truth), bad):
             click = next_click(one.truth, before)
             image = one.picture.image
-            after = clicked(answer, image, before, [click], usual) if click else before
+            after = clicked(answer, image, before, [click], usual, True) if click else before
             found.append(iou(after, one.truth))
     return float(np.mean(found))
 
@@ -289,7 +289,7 @@ def answer_of(network: Refiner) -> Answer:
     def answer(crop: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.inference_mode():
             said = network(torch.from_numpy(crop[None]))
-        return np.asarray(said.numpy().reshape(SIDE, SIDE), np.float32)
+        return np.asarray(said.numpy()[0, 0], np.float32)
 
     return answer
 

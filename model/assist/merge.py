@@ -1,8 +1,10 @@
-"""What a click changes: of an outline that was there, the stretch it lies in, nothing else.
+"""What a click changes: of an outline that a person vouches for the stretch it lies in alone.
 
 A network answers with a whole new mask. Taken as it is, a stray click could spoil what was right
 far away; so only the pieces of the difference that the click touches are taken over (after the
 progressive merge of Chen et al. 2022, arXiv:2204.02574), and no farther than the click's reach.
+Of an outline that a model proposed, or that clicks alone have made, everything may change that the
+clicks reach.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 from model.assist.clicks import Click
 
 TOUCH = 3.0  # pixels: a click this near to a piece of the difference means it
-REACH = 1.0  # sizes (root of the area) of the animal: how far from the click anything changes
+REACH = 1.0  # sizes (root of the area) of the animal: how far from a click anything changes
 
 Mask = NDArray[np.bool_]
 
@@ -38,31 +40,43 @@ def merged(before: Mask, answer: Mask, click: Click, touch: float = TOUCH) -> Ma
     near = _near(click, before.shape, touch)
     wanted = answer & ~before if click.positive else before & ~answer
     size = math.sqrt(max(np.count_nonzero(before), np.count_nonzero(answer)))
-    change = _touched(wanted, near) & _near(click, before.shape, REACH * size)
+    change = touched(wanted, near) & _near(click, before.shape, REACH * size)
     own = _own(click, before.shape)
     return before | change | own if click.positive else before & ~change & ~own
 
 
-def meant(answer: Mask, clicks: Sequence[Click], touch: float = TOUCH) -> Mask:
-    """The pieces of an answer that positive clicks touch, where there was no outline before them.
+def meant(before: Mask, answer: Mask, clicks: Sequence[Click], touch: float = TOUCH) -> Mask:
+    """The mask after a click at an outline that nobody vouches for.
+
+    Args:
+        before: (H, W) bool, empty where there is nothing yet.
+        answer: (H, W) bool, what the network would have.
+        clicks: all there were at this animal, in pixels of the same window.
+        touch: see `TOUCH`, in pixels of this window.
 
     Returns:
-        (H, W) bool, with the pixels of positive and without those of negative clicks; nothing where
-        the answer sees no animal at any of them.
+        (H, W) bool: the pieces of the answer that meet a positive click or what was there, as far
+        as the clicks reach; there is no reach where nothing was there. With the pixels of positive
+        and without those of negative clicks. Without such a piece it is as before.
     """
-    found = np.zeros_like(answer)
+    seeds = before.copy()
     for click in clicks:
         if click.positive:
-            found |= _touched(answer, _near(click, answer.shape, touch))
+            seeds |= _near(click, answer.shape, touch)
+    found = touched(answer, seeds)
     if not found.any():
-        return found
+        return before
+    if before.any():
+        size = math.sqrt(max(np.count_nonzero(before), np.count_nonzero(found)))
+        reached = [_near(click, before.shape, REACH * size) for click in clicks]
+        found = np.where(np.logical_or.reduce(reached), found, before)
     for click in clicks:
         found[_own(click, answer.shape)] = click.positive
     return found
 
 
-def _touched(pieces: Mask, near: Mask) -> Mask:
-    """The 8-connected pieces that have a pixel in `near`."""
+def touched(pieces: Mask, near: Mask) -> Mask:
+    """The 8-connected pieces of a mask (H, W) that have a pixel in another, `near`."""
     _, labels = cv2.connectedComponents(pieces.astype(np.uint8), connectivity=8)
     met = np.unique(labels[near & pieces])
     return np.isin(labels, met) & pieces

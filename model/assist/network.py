@@ -1,7 +1,7 @@
 """The refiner: a picture, a mask and clicks -> a better mask of one animal.
 
-The picture goes through the first five stages of the default backbone, which never learn: what they
-know of photos is what carries a network over that has seen procedural scenes alone. Mask and clicks
+The picture goes through the stages of the default backbone, which never learn: what they know of
+photos is what carries a network over that has seen procedural scenes alone. Mask and clicks
 meet its maps in the decoder, at every stride, twice: as they are, and as likeness (Wang et al.
 2019, PANet, arXiv:1908.06391, section 3.3): the cosine between each place and the mean of the maps
 under the mask, under the positive and under the negative clicks. So a click says "what looks like
@@ -21,23 +21,25 @@ from torch.nn import functional
 from model.backbone import create_encoder
 
 BACKBONE = "tf_efficientnet_lite0"
-MULTIPLE = 16  # sides of a crop are multiples of it
 HINTS = 3  # mask, positive clicks, negative clicks
 ENCODER = "encoder."  # how the names of its weights begin
-_STAGES = (4, 2, 1, 0)  # of the encoder, coarse to fine
-_STRIDES = (16, 8, 4, 2)
-_CHANNELS = (112, 40, 24, 16)  # theirs
-_WIDTHS = (96, 96, 64, 32)  # of the decoder
-_BLOCKS = (3, 2, 2, 1)
+_STAGES = (6, 4, 2, 1, 0)  # of the encoder, coarse to fine
+_STRIDES = (32, 16, 8, 4, 2)
+_CHANNELS = (320, 112, 40, 24, 16)  # theirs
+_WIDTHS = (96, 96, 96, 64, 32)  # of the decoder
+_BLOCKS = (2, 3, 2, 2, 1)
 _FIRST, _GROUPS = 16, 8
 _TINY = 1e-4
 
 
 class Refiner(nn.Module):
-    """(B, 6, H, W) -> logits (B, 1, H, W), H and W multiples of `MULTIPLE`.
+    """(B, 6, H, W) -> logits (B, 1, H, W), H and W multiples of `crops.MULTIPLE`.
 
     Channels: the normalized picture (RGB), the mask so far in [0, 1], and the discs of positive and
     of negative clicks.
+
+    Attributes:
+        shallow: the deepest level has not joined yet, see `model.assist.recipe`.
 
     Raises:
         DataError: the backbone's weights are not installed.
@@ -45,10 +47,14 @@ class Refiner(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        self.shallow = False
         self.encoder = _Encoder()
         levels = zip(_STRIDES, _CHANNELS, _WIDTHS, _BLOCKS, strict=True)
         self.levels = nn.ModuleList(_Level(*level) for level in levels)
-        self.narrow = nn.ModuleList(nn.Conv2d(wide, width, 1) for wide, width in pairwise(_WIDTHS))
+        narrow = [nn.Conv2d(wide, width, 1) for wide, width in pairwise(_WIDTHS)]
+        nn.init.zeros_(narrow[0].weight)  # so that the deepest level can join later
+        nn.init.zeros_(narrow[0].bias)  # type: ignore[arg-type]
+        self.narrow = nn.ModuleList(narrow)
         self.last = nn.Conv2d(_WIDTHS[-1], 1, 1)
 
     def train(self, mode: bool = True) -> Refiner:
@@ -66,6 +72,8 @@ class Refiner(nn.Module):
         """Logits (B, 1, H, W), of the encoder's maps and of hints (B, 3, H, W)."""
         maps = None
         for number, seen in enumerate(levels):
+            if number == 0 and self.shallow:
+                continue
             coarser = None if maps is None else _doubled(self.narrow[number - 1](maps))
             maps = self.levels[number](seen, hints, coarser)
         return _doubled(self.last(maps))

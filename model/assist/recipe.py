@@ -1,7 +1,8 @@
 """The recipe of the refiner that ships: ``python -m model.assist.recipe FOLDER [--minutes M]``.
 
 It learns from procedural scenes alone, so that it has seen no photo that anything is measured on.
-Scenes come and go while it learns: `HELD` are held, one is replaced every `FRESH` steps. Stopped at
+Scenes come and go while it learns: `HELD` are held, one is replaced every `FRESH` steps. It learns
+twice: first without its deepest level (``first.safetensors``), then, slower, as a whole. Stopped at
 any moment the same command goes on; ``refiner.safetensors`` is written when all steps are done.
 """
 
@@ -12,6 +13,7 @@ import io
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +24,10 @@ from data_io.scenes import CAMERAS, scene
 from model.assist import WEIGHTS
 from model.assist.examples import Example, Picture, example
 from model.assist.network import Refiner
-from model.assist.training import RefinerConfig, RefinerTraining, save
+from model.assist.training import RefinerConfig, RefinerTraining, load, save
 
-STATE = "state.pt"
+FIRST, STATE = "first.safetensors", "state.pt"
+WHOLE = RefinerConfig(steps=1000, plain=0, rate=1e-3, warm_up=30)  # of the second time
 HELD, FRESH = 48, 4
 FIRST_SEED = 500_000  # of the scenes; no benchmark uses seeds beyond
 SMALLEST = 60  # pixels of an animal that teaches
@@ -78,37 +81,53 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     options.folder.mkdir(parents=True, exist_ok=True)
-    kept = options.folder / STATE
-    state = torch.load(kept, weights_only=True) if kept.is_file() else None
-    scenes = Scenes(int(state["step"]) if state else 0)
-    config = RefinerConfig(steps=options.steps)
-    training = RefinerTraining(Refiner(), scenes.draw, config, options.seed)
-    if state:
-        training.restore(state)
-    _train(training, scenes, kept, options.minutes)
-    if training.step < config.steps:
-        print(f"stopped after {training.step} of {config.steps} steps; the same command goes on")
-        return 0
-    save(training.network, options.folder / WEIGHTS)
-    print(options.folder / WEIGHTS)
+    first, end = options.folder / FIRST, time.monotonic() + 60 * options.minutes
+    shallow, whole = RefinerConfig(steps=options.steps), replace(WHOLE, steps=options.more)
+    network = load(first) if first.is_file() else Refiner()
+    if not first.is_file():
+        network.shallow = True
+        if not _trained(network, shallow, options, 0, end):
+            return 0
+        save(network, first)
+        (options.folder / STATE).unlink()
+        network.shallow = False
+    if _trained(network, whole, options, shallow.steps, end):
+        save(network, options.folder / WEIGHTS)
+        print(options.folder / WEIGHTS)
     return 0
 
 
-def _train(training: RefinerTraining, scenes: Scenes, kept: Path, minutes: float) -> None:
-    began = saved = time.monotonic()
+def _trained(
+    network: Refiner, config: RefinerConfig, options: argparse.Namespace, before: int, end: float
+) -> bool:
+    """Whether all steps are done by `end`; `before` of them came before, on other scenes."""
+    kept = options.folder / STATE
+    state = torch.load(kept, weights_only=True) if kept.is_file() else None
+    scenes = Scenes(before + (int(state["step"]) if state else 0))
+    training = RefinerTraining(network, scenes.draw, config, options.seed)
+    if state:
+        training.restore(state)
+    _train(training, scenes, before, kept, end)
+    done = training.step == config.steps
+    if not done:
+        print(f"stopped after {training.step} of {config.steps} steps; the same command goes on")
+    return done
+
+
+def _train(training: RefinerTraining, scenes: Scenes, before: int, kept: Path, end: float) -> None:
+    saved = time.monotonic()
     losses: list[float] = []
     for loss in training.run():
         losses.append(loss)
-        scenes.at(training.step)
+        scenes.at(before + training.step)
         if training.step % TOLD == 0:
             mean = float(np.mean(losses[-TOLD:]))
             print(f"{training.step}/{training.config.steps} loss {mean:.4f}", file=sys.stderr)
         now = time.monotonic()
-        over = now - began > 60 * minutes
-        if over or now - saved > KEEP or training.step == training.config.steps:
+        if now > end or now - saved > KEEP or training.step == training.config.steps:
             _keep(training, kept)
             saved = now
-        if over:
+        if now > end:
             return
 
 
@@ -121,7 +140,8 @@ def _keep(training: RefinerTraining, path: Path) -> None:
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
     parser.add_argument("folder", type=Path, help="where state and weights are kept")
-    parser.add_argument("--steps", type=int, default=RefinerConfig().steps)
+    parser.add_argument("--steps", type=int, default=RefinerConfig().steps, help="at first")
+    parser.add_argument("--more", type=int, default=WHOLE.steps, help="steps as a whole")
     parser.add_argument("--minutes", type=float, default=50.0, help="until it stops for now")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--seed", type=int, default=0)

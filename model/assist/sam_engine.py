@@ -58,7 +58,7 @@ def _size(embedding: Embedding) -> int:
 
 
 def change(
-    pair: SamPair, seen: Embedding, parts: Parts, clicks: Sequence[Click], own: bool
+    pair: SamPair, seen: Embedding, parts: Parts, clicks: Sequence[Click], free: bool
 ) -> Change:
     """What the last of the clicks changes, see `model.assist.engine.change`."""
     height, width = seen.height, seen.width
@@ -68,8 +68,8 @@ def change(
     before = mask_of_parts(parts, height, width) if parts else np.zeros((height, width), np.bool_)
     logits = pair.logits_of(before) if before.any() else None
     found = pair.answer(seen, inside, None, logits).mask
-    own = own or not before.any()
-    after = meant(found, inside) if own else merged(before, found, inside[-1])
+    free = free or not before.any()
+    after = meant(before, found, inside) if free else merged(before, found, inside[-1])
     return Change(parts_of_mask(after & ~before), parts_of_mask(before & ~after))
 
 

@@ -42,7 +42,7 @@ class Served:
         self._session = open_session(path, threads, refusal)
 
     def __call__(self, crop: Floats) -> Floats:
-        """Logits (SIDE, SIDE) of a crop (6, SIDE, SIDE), see `model.assist.network.Refiner`."""
+        """Logits (side, side) of a crop (6, side, side), see `model.assist.network.Refiner`."""
         said = self._session.run(["mask"], {"crop": crop[None]})
         return np.asarray(said[0][0, 0], np.float32)
 
@@ -62,7 +62,7 @@ def answer_file(weights: Path, folder: Path) -> Path:
 
 
 def export(weights: Path, path: Path) -> None:
-    """Write ``crop`` (1, 6, SIDE, SIDE) -> ``mask`` (1, 1, SIDE, SIDE), logits.
+    """Write ``crop`` (1, 6, side, side) -> ``mask`` (1, 1, side, side), logits, of any side.
 
     Raises:
         DataError: the weights are damaged.
@@ -80,6 +80,7 @@ def export(weights: Path, path: Path) -> None:
             buffer,  # type: ignore[arg-type]
             input_names=["crop"],
             output_names=["mask"],
+            dynamic_axes={name: {2: "height", 3: "width"} for name in ("crop", "mask")},
             opset_version=17,
             dynamo=False,
         )

@@ -55,7 +55,8 @@ class RefinerTraining:
     """
 
     def __init__(self, network: Refiner, draw: Draw, config: RefinerConfig, seed: int) -> None:
-        self.network, self.config, self.step = network, config, 0
+        self.network = network.to(memory_format=torch.channels_last)
+        self.config, self.step = config, 0
         self._draw, self._rng = draw, np.random.default_rng(seed)
         moved = [weights for weights in network.parameters() if weights.requires_grad]
         self._optimizer = torch.optim.AdamW(moved, config.rate, weight_decay=1e-4)
@@ -73,6 +74,7 @@ class RefinerTraining:
     def _learn(self) -> float:
         examples = [self._draw(self._rng) for _ in range(self.config.batch)]
         crops = torch.from_numpy(np.stack([one.crop for one in examples]))
+        crops = crops.contiguous(memory_format=torch.channels_last)  # faster on CPUs
         truth = torch.from_numpy(np.stack([one.truth for one in examples]))[:, None]
         with torch.no_grad():
             levels = self.network.encoder(crops[:, :3])

@@ -71,14 +71,14 @@ def test_a_click_is_asked_and_answered(world):
         "parts": FLAT,
         "clicks": [[3, 4.5, True], [9, 9, False]],
         "usual": 40,
-        "own": True,
+        "free": True,
     }
     answer = world.post("click", body)
     assert answer.status_code == 200
     assert answer.json() == {"add": FLAT, "subtract": []}
-    parts, clicks, usual, own, client, number = world.played.asked[0]
+    parts, clicks, usual, free, client, number = world.played.asked[0]
     assert clicks == [Click(3, 4.5, True), Click(9, 9, False)]
-    assert (len(parts), usual, own, client, number) == (1, 40.0, True, "me", 1)
+    assert (len(parts), usual, free, client, number) == (1, 40.0, True, "me", 1)
 
 
 def test_boxes_and_points(world):

@@ -16,9 +16,9 @@ import pytest
 
 from app.click_engines import RefinerEngine
 from data_io.errors import DataError
-from data_io.geometry import mask_of_parts
+from data_io.geometry import mask_of_parts, parts_of_mask
 from data_io.store import Store
-from data_io.types import Proposal
+from data_io.types import Instance, Proposal
 
 pytestmark = pytest.mark.browser
 MIDDLES = ((150, 130), (420, 130), (300, 290))  # of the animals of the first frame
@@ -124,6 +124,35 @@ def test_clicks_add_and_take_away_and_each_is_undone(
     assert (drawn(4)[0] == more).all()
     canvas.press("Control+z")
     assert (drawn(5)[0] == half).all()
+
+
+def test_one_click_mends_a_proposal_all_around_it(
+    canvas: Any, store: Store, drawn: Any, sibling_module: Any
+) -> None:
+    truth, record = sibling_module("frames_project").truth(0), store.images()[0]
+    x, y = np.arange(640), np.arange(400)[:, None]
+    above, below = truth & (x < 130) & (y < 115), truth & (x < 130) & (y > 130)
+    left = parts_of_mask(truth & ~above & ~below)
+    proposed = Instance("p", store.categories()[0].id, left, "model", "v3", 0.9)
+    store.put_proposal(Proposal(record.id, "v3", (proposed,), "", 0.5), [])
+    canvas.open(store.images()[1].id)
+    canvas.open(record.id)
+    canvas.press("k")
+    canvas.click(*MIDDLES[0])  # chooses it
+    row, column = np.argwhere(above)[above.sum() // 2]
+    canvas.click(float(column) + 0.5, float(row) + 0.5)
+    (mended,) = drawn(1)
+    assert iou(mended, truth) > 0.95
+    canvas.press("Control+z")
+    canvas.revision(2)
+    canvas.press("b")  # who has painted at it vouches for what is there
+    canvas.drag((200, 150), (205, 150))
+    canvas.revision(3)
+    canvas.press("k")
+    canvas.click(float(column) + 0.5, float(row) + 0.5)
+    (stretch,) = drawn(4)
+    assert (stretch & above).sum() > 0.8 * above.sum()
+    assert (stretch & below).sum() < 0.2 * below.sum()
 
 
 def test_a_box_and_a_scribble_outline_animals(canvas: Any, drawn: Any, sibling_module: Any) -> None:

@@ -121,11 +121,12 @@ export class ClickTool extends CrosshairTool {
   /** The request of a click, made when it is its turn: the outline may be new by then. */
   said(target, click) {
     const { clicker, session } = this.editor;
-    const parts = (target.id && session.instance(target.id)?.parts) || [];
-    if (parts.length && target.parts !== parts) target.forget();
+    const animal = (target.id && session.instance(target.id)) || null;
+    const parts = animal?.parts ?? [];
+    if (animal && target.parts !== parts) target.forget(animal);
     target.sent = parts;
     const clicks = [...target.clicks, click];
-    return { parts, clicks, own: target.own, usual: clicker.usual() };
+    return { parts, clicks, free: target.free, usual: clicker.usual() };
   }
 
   /** The animal that a click is meant for; null where it only selects one, or none is meant. */
@@ -145,7 +146,7 @@ export class ClickTool extends CrosshairTool {
     }
     if (!own) editor.select(chosen.id);
     if (!own && positive) return null; // now it is selected, and can be corrected
-    return target?.id === chosen.id ? target : new Target(chosen.id);
+    return target?.id === chosen.id ? target : new Target(chosen);
   }
 
   isBeside(animal, [x, y]) {
@@ -174,7 +175,7 @@ export class ClickTool extends CrosshairTool {
 
   /** A new animal. */
   whole(route, body, middle) {
-    this.target = Object.assign(new Target(), { own: false });
+    this.target = new Target();
     this.editor.clicker.ask({
       target: this.target, route, label: route === "box" ? "outline in a box" : "scribble",
       click: null, marks: [[...middle, true]], body: () => body,

@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 
 from model.assist.clicks import Click
-from model.assist.crops import GRAY, LEAST, SIDE, Window, crop, cut, in_crop, pasted
+from model.assist.crops import (
+    FINEST,
+    GRAY,
+    LEAST,
+    MULTIPLE,
+    SIDE,
+    Window,
+    crop,
+    cut,
+    in_crop,
+    pasted,
+)
 
 
 def image(height=90, width=120):
@@ -41,12 +52,12 @@ def test_the_window_holds_the_mask_and_the_clicks():
     window = Window.for_click(mask, [click], 10.0)
     assert window.left <= 20
     assert window.left + window.side >= 81
-    assert window.side == pytest.approx(1.5 * 60.5, abs=1)
+    assert window.side == pytest.approx(2 * 60.5, abs=1)
 
 
 def test_without_a_mask_the_usual_animal_fits():
     window = Window.for_click(box(0, 0, 0, 0), [Click(60, 45, True)], 40.0)
-    assert window.side == 90
+    assert window.side == 192  # twice 1.6 times one and a half of it
     assert (window.left + window.side / 2, window.top + window.side / 2) == (60, 45)
     assert Window.for_click(box(0, 0, 0, 0), [Click(5, 5, True)], 1.0).side == LEAST
 
@@ -79,3 +90,22 @@ def test_a_window_beside_the_image_pastes_nothing():
     found, shown = pasted(np.ones((SIDE, SIDE), np.float32), Window(400, 0, 50), 90, 120)
     assert not found.any()
     assert not shown.any()
+
+
+@pytest.mark.parametrize(
+    ("side", "finest"), [(48, SIDE), (SIDE, SIDE), (247, SIDE), (300, 288), (900, FINEST)]
+)
+def test_the_finest_crop_shows_no_more_than_the_image_has(side, finest):
+    assert Window(0, 0, side).finest == finest
+    assert finest % MULTIPLE == 0
+
+
+@pytest.mark.parametrize("side", [SIDE, FINEST])
+def test_what_a_crop_of_any_side_shows_comes_back_to_its_place(side):
+    mask, window = np.zeros((700, 800), np.bool_), Window(-50, 40, 640)
+    mask[200:400, 100:500] = True
+    made = crop(np.zeros((700, 800, 3), np.uint8), mask, [], window, side)
+    assert made.shape == (6, side, side)
+    found, shown = pasted(made[3] - 0.5, window, 700, 800)
+    assert np.count_nonzero(found ^ mask) < 0.01 * np.count_nonzero(mask)
+    assert shown[40:680, :590].all()

@@ -9,7 +9,7 @@ import pytest
 
 from data_io.geometry import mask_of_parts, parts_of_mask
 from model.assist.clicks import Click
-from model.assist.crops import SIDE
+from model.assist.crops import FINEST, SIDE
 from model.assist.engine import change, clicked, in_box, through
 
 HEIGHT, WIDTH = 120, 160
@@ -49,13 +49,29 @@ def test_a_part_is_completed_and_too_much_is_taken_away():
     assert iou(found, COW) > 0.95
 
 
-def test_an_outline_that_clicks_alone_have_made_may_change_anywhere():
-    corner, click = box(30, 70, 40, 50), Click(60.5, 50.5, True)
-    changed = clicked(by_color, PAINTED, corner | box(0, 5, 0, 5), [click], 50.0, own=True)
-    kept = clicked(by_color, PAINTED, corner | box(0, 5, 0, 5), [click], 50.0)
-    assert iou(changed, COW) > 0.93
-    assert not changed[:5, :5].any()
-    assert kept[:5, :5].all()
+def test_an_outline_is_mended_as_finely_as_the_image_shows_it():
+    asked = []
+
+    def answer(crop):
+        asked.append(crop.shape)
+        return by_color(crop)
+
+    image, half = np.zeros((700, 900, 3), np.uint8), np.zeros((700, 900), np.bool_)
+    half[200:400, 200:600] = True
+    clicked(answer, image, half, [Click(650.5, 300.5, True)], 300.0)
+    assert asked == [(6, FINEST, FINEST)]
+    clicked(answer, PAINTED, box(30, 70, 40, 70), [Click(85.5, 50.5, True)], 50.0)
+    assert asked[1:] == [(6, SIDE, SIDE)]
+
+
+def test_an_outline_that_nobody_vouches_for_may_change_as_far_as_a_click_reaches():
+    bump, hump, far = box(40, 50, 30, 40), box(20, 30, 45, 60), box(70, 80, 88, 100)
+    much, click = COW | bump | hump | far, [Click(35.5, 45.5, False)]
+    changed = clicked(by_color, PAINTED, much, click, 50.0, free=True)
+    kept = clicked(by_color, PAINTED, much, click, 50.0)
+    for after, gone, stays in ((changed, bump | hump, far), (kept, bump, hump | far)):
+        assert np.count_nonzero(after & gone) < 0.2 * np.count_nonzero(gone)
+        assert np.count_nonzero(after & stays) > 0.9 * np.count_nonzero(stays)
 
 
 @pytest.mark.parametrize("click", [Click(-1, 10, True), Click(200, 10, False), Click(5, 120, True)])
@@ -64,12 +80,12 @@ def test_a_click_outside_the_image_changes_nothing(click):
     np.testing.assert_array_equal(found, COW)
 
 
-@pytest.mark.parametrize("own", [True, False])
+@pytest.mark.parametrize("free", [True, False])
 @pytest.mark.parametrize("answer", [-1.0, 1.0])
-def test_a_click_that_says_what_the_outline_says_changes_nothing(answer, own):
+def test_a_click_that_says_what_the_outline_says_changes_nothing(answer, free):
     always = partial(np.full, (SIDE, SIDE), answer, np.float32)
     for click in (Click(70.5, 50.5, True), Click(20.5, 50.5, False)):
-        found = clicked(lambda _: always(), PAINTED, COW, [click], 50.0, own)
+        found = clicked(lambda _: always(), PAINTED, COW, [click], 50.0, free)
         np.testing.assert_array_equal(found, COW)
 
 
@@ -134,6 +150,12 @@ def test_a_box_whichever_way_it_was_drawn(box):
 @pytest.mark.parametrize("box", [(-50, -40, -10, -5), (10, 10, 10, 80), (5000, 0, 6000, 90)])
 def test_a_box_without_a_pixel_holds_nothing(box):
     assert in_box(by_color, LARGE, box) == ()
+
+
+def test_a_box_holds_nothing_of_what_lies_beside_it():
+    herd = LARGE.copy()
+    herd[300:400, 640:700] = 200
+    assert iou(raster(in_box(by_color, herd, (490, 290, 630, 410))), WHOLE) > 0.95
 
 
 def test_extreme_points_and_scribbles():

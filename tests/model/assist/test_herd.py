@@ -20,7 +20,7 @@ from data_io.scenes import scene
 from data_io.snapshot import SnapshotImage, write_content
 from data_io.types import Category, Instance
 from model.assist import ONNX, WEIGHTS, herd
-from model.assist.crops import SIDE
+from model.assist.crops import FINEST
 from model.assist.herd import TOLD, Judged, animals_of, main, parted, quality, refine
 from model.assist.network import Refiner
 from model.assist.training import save
@@ -92,8 +92,8 @@ def test_large_animals_are_shrunk_to_what_a_crop_shows(tmp_path):
     labels = ((1, rle_of_mask(mask)),)
     row = ("i", str(tmp_path / "large.png"), 2000, 1500, "l", "barn", None, labels, whole, True)
     (one,) = animals_of(SnapshotImage(*row), [0], 9)
-    assert max(one.picture.image.shape) < 3 * SIDE
-    assert one.truth.sum() == pytest.approx(0.75 * SIDE**2, rel=0.03)
+    assert max(one.picture.image.shape) < 3 * FINEST
+    assert one.truth.sum() == pytest.approx(0.75 * FINEST**2, rel=0.03)
     assert (one.picture.image[..., 0][one.truth] > 100).mean() > 0.98
 
 
@@ -139,7 +139,7 @@ def test_what_is_worse_is_dropped_and_the_parent_s_stays(job, tmp_path, monkeypa
 
 
 @pytest.mark.parametrize(
-    ("train", "steps"), [({"steps": 20}, 8), ({"steps": 100}, 20), ({"steps": 9000}, 200)]
+    ("train", "steps"), [({"steps": 20}, 8), ({"steps": 100}, 20), ({"steps": 9000}, 300)]
 )
 def test_it_takes_its_share_of_a_job_s_steps(monkeypatch, train, steps):
     done = []

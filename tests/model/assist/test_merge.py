@@ -26,19 +26,31 @@ NOTHING = box(0, 0, 0, 0)
 def test_without_an_outline_the_pieces_under_positive_clicks_are_meant():
     calf, bush = box(50, 60, 10, 20), box(2, 8, 50, 60)
     clicks = [Click(20.5, 30.5, True), Click(55.5, 5.5, False)]
-    np.testing.assert_array_equal(meant(COW | calf | bush, clicks), COW)
+    np.testing.assert_array_equal(meant(NOTHING, COW | calf | bush, clicks), COW)
     more = [*clicks, Click(15.5, 55.5, True)]
-    np.testing.assert_array_equal(meant(COW | calf | bush, more), COW | calf)
+    np.testing.assert_array_equal(meant(NOTHING, COW | calf | bush, more), COW | calf)
 
 
 def test_the_pixel_of_a_click_is_what_it_says():
-    after = meant(COW, [Click(20.5, 30.5, True), Click(50.5, 30.5, True), Click(12.5, 22.5, False)])
+    clicks = [Click(20.5, 30.5, True), Click(50.5, 30.5, True), Click(12.5, 22.5, False)]
+    after = meant(NOTHING, COW, clicks)
     assert after[30, 50]
     assert not after[22, 12]
 
 
-def test_where_the_answer_sees_no_animal_there_is_none():
-    assert not meant(COW, [Click(60.5, 60.5, True), Click(20.5, 30.5, False)]).any()
+def test_where_the_answer_sees_no_animal_everything_stays_as_it_was():
+    clicks = [Click(60.5, 60.5, True), Click(20.5, 30.5, False)]
+    assert not meant(NOTHING, COW, clicks).any()
+    np.testing.assert_array_equal(meant(COW, NOTHING, clicks), COW)
+
+
+def test_of_an_outline_that_nobody_vouches_for_all_that_a_click_reaches_may_change():
+    wide, bush = box(18, 46, 8, 42), box(50, 60, 50, 60)
+    once = meant(wide, COW | bush, [Click(9.5, 30.5, False)])
+    np.testing.assert_array_equal(once[:, :30], COW[:, :30])
+    np.testing.assert_array_equal(once[:, 41:], wide[:, 41:])
+    twice = meant(once, COW, [Click(9.5, 30.5, False), Click(41.5, 30.5, False)])
+    np.testing.assert_array_equal(twice, COW)
 
 
 def test_a_click_in_what_is_right_changes_nothing_although_the_answer_is_bad():

@@ -14,7 +14,7 @@ def network():
     return Refiner().eval()
 
 
-@pytest.mark.parametrize(("height", "width"), [(64, 64), (48, 80)])
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (32, 96)])
 def test_an_answer_is_as_large_as_the_crop(network, height, width):
     with torch.inference_mode():
         said = network(torch.rand(2, 6, height, width))
@@ -57,3 +57,14 @@ def test_likeness_is_one_where_everything_is_as_under_the_hint():
 
 def test_a_hint_that_says_nothing_is_like_nothing():
     assert float(likeness(torch.rand(1, 4, 4, 4), torch.zeros(1, 3, 4, 4)).abs().max()) == 0
+
+
+def test_the_deepest_level_joins_without_a_jump_and_is_heard_then():
+    network, crop = Refiner().eval(), torch.rand(1, 6, 64, 64)
+    network.shallow = True
+    with torch.inference_mode():
+        alone = network(crop)
+        network.shallow = False
+        torch.testing.assert_close(network(crop), alone)
+    network(crop).sum().backward()
+    assert float(network.narrow[0].weight.grad.abs().max()) > 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -29,18 +31,28 @@ def test_scenes_come_and_go_alike_however_often_it_was_stopped(few, monkeypatch)
 
 def test_stopped_and_started_again_it_gives_the_same_weights(few, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(recipe, "RefinerConfig", short)
+    monkeypatch.setattr(recipe, "WHOLE", replace(recipe.WHOLE, batch=2))
     whole, parts = tmp_path / "whole", tmp_path / "parts"
+    steps = ["--steps", "2", "--more", "2", "--threads", "1"]
     threads = torch.get_num_threads()
     try:
-        assert main([str(whole), "--steps", "3", "--threads", "1"]) == 0
-        for _ in range(3):
-            assert main([str(parts), "--steps", "3", "--threads", "1", "--minutes", "0"]) == 0
+        assert main([str(whole), *steps]) == 0
+        for _ in range(4):
+            assert main([str(parts), *steps, "--minutes", "0"]) == 0
     finally:
         torch.set_num_threads(threads)
-    assert "stopped after 1 of 3 steps" in capsys.readouterr().out
-    one, other = (load(place / "refiner.safetensors").state_dict() for place in (whole, parts))
-    for name, value in one.items():
-        torch.testing.assert_close(other[name], value, msg=name)
+    assert capsys.readouterr().out.count("stopped after 1 of 2 steps") == 2
+    first, *all_of = (
+        load(place) for place in (whole / "first.safetensors", *weights(whole, parts))
+    )
+    for name, value in all_of[0].state_dict().items():
+        torch.testing.assert_close(all_of[1].state_dict()[name], value, msg=name)
+    assert not first.narrow[0].weight.any()
+    assert all_of[0].narrow[0].weight.any()
+
+
+def weights(*places):
+    return (place / "refiner.safetensors" for place in places)
 
 
 def short(steps=3):

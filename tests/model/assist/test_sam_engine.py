@@ -48,7 +48,7 @@ def raster(parts):
 
 def test_a_first_click_takes_the_piece_under_it():
     pair = Pair(COW | box(50, 55, 0, 10))
-    made = change(pair, SEEN, (), [Click(30.5, 20.5, True)], own=True)
+    made = change(pair, SEEN, (), [Click(30.5, 20.5, True)], free=True)
     np.testing.assert_array_equal(raster(made.added), COW)
     assert made.removed == ()
     assert pair.asked[0][2] is None
@@ -56,16 +56,16 @@ def test_a_first_click_takes_the_piece_under_it():
 
 def test_an_outline_that_was_there_changes_where_the_click_is_alone():
     pair, half = Pair(box(0, 5, 0, 5)), COW & (np.arange(WIDTH) < 40)
-    made = change(pair, SEEN, parts_of_mask(half), [Click(30.5, 20.5, True)], own=False)
+    made = change(pair, SEEN, parts_of_mask(half), [Click(30.5, 20.5, True)], free=False)
     assert made == ((), ())
     np.testing.assert_array_equal(pair.asked[0][2], half)
-    made = change(Pair(), SEEN, parts_of_mask(half), [Click(50.5, 20.5, True)], own=False)
+    made = change(Pair(), SEEN, parts_of_mask(half), [Click(50.5, 20.5, True)], free=False)
     np.testing.assert_array_equal(raster(made.added) | half, COW)
 
 
 def test_a_click_outside_the_image_says_nothing():
     pair = Pair()
-    assert change(pair, SEEN, (), [Click(-3, 5, True)], own=True) == ((), ())
+    assert change(pair, SEEN, (), [Click(-3, 5, True)], free=True) == ((), ())
     assert pair.asked == []
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from data_io.errors import DataError
-from model.assist.crops import SIDE
+from model.assist.crops import FINEST, SIDE
 from model.assist.network import Refiner
 from model.assist.served import CHANNELS, Served, answer_file
 from model.assist.training import save
@@ -22,9 +22,10 @@ def exported(tmp_path_factory):
     return network, answer_file(folder / "weights.safetensors", folder / "cache")
 
 
-def test_it_answers_as_the_network_does(exported):
+@pytest.mark.parametrize("side", [SIDE, 288, FINEST])
+def test_it_answers_as_the_network_does(exported, side):
     network, path = exported
-    crop = np.random.default_rng(0).random((CHANNELS, SIDE, SIDE), np.float32)
+    crop = np.random.default_rng(0).random((CHANNELS, side, side), np.float32)
     with torch.inference_mode():
         wanted = network(torch.from_numpy(crop[None]))[0, 0].numpy()
     np.testing.assert_allclose(Served(path, 1)(crop), wanted, atol=2e-3)
