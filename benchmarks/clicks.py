@@ -28,10 +28,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -207,17 +206,12 @@ def proposals(options: argparse.Namespace, run: Run) -> dict[str, list[Mask]]:
 
 def version_of(options: argparse.Namespace, name: str) -> Path:
     """The folder of a herd's version, trained where there is none yet."""
-    from benchmarks.semi_supervised import train
+    from benchmarks.semi_supervised import trained
 
     labels = {"barn": 4}.get(name, 15)
-    folder = options.versions / f"{name}-u2pl-{labels}-0"
-    if not folder.is_dir():
-        settings = {"minutes": options.minutes, "clock": "processor", "threads": 1}
-        settings |= {"method": "u2pl", "seed": 0, "instances": True}
-        with tempfile.TemporaryDirectory(prefix="clicks-") as scratch:
-            train(cattle(FOLDERS[name], labels)(options.data, 0), settings, Path(scratch))
-            shutil.copytree(Path(scratch) / "version", folder)
-    return Path(folder)
+    draw = partial(cattle(FOLDERS[name], labels), options.data, 0)
+    settings = {"minutes": options.minutes, "method": "u2pl", "seed": 0}
+    return trained(options.versions / f"{name}-u2pl-{labels}-0", draw, settings)
 
 
 def best_of(proposed: Sequence[Mask], truth: Mask) -> Mask:

@@ -27,10 +27,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -40,7 +40,7 @@ from numpy.typing import NDArray
 from benchmarks.common import ROOT, provenance, tree
 from benchmarks.instances import UNSEEN, herd, herds, test_herds
 from benchmarks.semi_sets import Material, cattle
-from benchmarks.semi_supervised import train
+from benchmarks.semi_supervised import trained
 from benchmarks.study import conduct, study_parser
 from data_io.geometry import mask_of_parts, mask_of_rle, rle_of_parts, rle_union
 from data_io.scenes import CAMERAS
@@ -171,14 +171,9 @@ def judge(data: Path, run: Run, versions: Path | None) -> dict[str, Any]:
 
 def version_of(data: Path, run: Run, versions: Path | None, scratch: Path) -> Path:
     """The folder of the version, trained where there is none yet."""
-    if versions and (versions / run.name).is_dir():
-        return versions / run.name
-    settings = {"minutes": run.minutes, "clock": "processor", "threads": 1, "instances": True}
-    settings |= {"method": run.method, "seed": run.seed}
-    train(drawn(data, run, scratch), settings, scratch)
-    if not versions:
-        return scratch / "version"
-    return Path(shutil.copytree(scratch / "version", versions / run.name))
+    settings = {"minutes": run.minutes, "method": run.method, "seed": run.seed}
+    draw = partial(drawn, data, run, scratch)
+    return trained((versions or scratch) / run.name, draw, settings)
 
 
 def drawn(data: Path, run: Run, scratch: Path) -> Material:

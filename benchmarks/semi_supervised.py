@@ -19,11 +19,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,20 @@ def train_and_score(data: Path, run: Run) -> dict[str, Any]:
         "test": score(network, meta, drawn.test),
         "pool": score(network, meta, drawn.pool),
     }
+
+
+def trained(folder: Path, draw: Callable[[], Material], settings: dict[str, Any]) -> Path:
+    """The folder of a version, trained in one thread by the processor's clock where there is none.
+
+    Args:
+        draw: the images it is trained on.
+    """
+    if not folder.is_dir():
+        settings = {"clock": "processor", "threads": 1, "instances": True, **settings}
+        with tempfile.TemporaryDirectory(prefix="version-") as scratch:
+            train(draw(), settings, Path(scratch))
+            shutil.copytree(Path(scratch) / "version", folder)
+    return folder
 
 
 def train(
