@@ -28,7 +28,7 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
     heads = [*(f"NoC@{100 * goal:.0f}" for goal in GOALS), "failures@90", *SETS]
     _print(groups, heads, lambda found: _counts(found) if _has(found, "seconds", "ious") else None)
     print("\nWhere the truth is the animal:")
-    sound = {place: _sound(found) for place, found in groups.items()}
+    sound = {place: kept for place, found in groups.items() if (kept := _sound(found))}
     _print(sound, heads, lambda found: _counts(found) if _has(found, "seconds", "ious") else None)
     heads = ["mean change", "5 % lose more than", *SETS]
     _print(groups, heads, lambda found: None if _has(found, "seconds") else _changes(found))

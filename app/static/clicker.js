@@ -10,13 +10,15 @@ const NEAR = 0.25; // of an animal's size: two clicks so near mean the same one
 const SOME = 3; // animals that say how large one is
 const UNKNOWN = 0.15; // of the image's longer side: how large an animal is where none is drawn
 
+const made = new WeakSet(); // parts that clicks alone have left: nobody vouches for them
+
 /** An animal that is being clicked at; it has no id before its first answer. */
 export class Target {
   constructor(animal = null) {
     this.id = animal?.id ?? null;
     this.clicks = []; // [x, y, positive], those that were answered
     // Nobody vouches for the outline: a model's, or made by these clicks alone.
-    this.free = !animal || Boolean(animal.proposed);
+    this.free = !animal || isFree(animal);
     this.parts = animal?.parts ?? null; // as the last answer left them: an edit makes the clicks old
     this.sent = null; // as the request under way was told
     this.gone = false; // nothing was left of it
@@ -24,9 +26,11 @@ export class Target {
 
   /** Somebody drew, or undid, in between: the outline is no longer what the clicks made. */
   forget(animal) {
-    Object.assign(this, { clicks: [], free: Boolean(animal.proposed) });
+    Object.assign(this, { clicks: [], free: isFree(animal) });
   }
 }
+
+const isFree = ({ proposed, parts }) => Boolean(proposed) || made.has(parts);
 
 /**
  * One request after the other, in the order they were asked for, so that each click finds what the
@@ -160,6 +164,7 @@ export class Clicker {
     target.id = shaping.commit(own, mask, label, sources, own ? null : add);
     target.gone = own !== null && target.id === null;
     target.parts = (target.id && session.instance(target.id)?.parts) ?? null;
+    if (target.free && target.parts) made.add(target.parts);
     // Who has chosen another animal meanwhile goes on with that one.
     if (moved) editor.selection.set([selected, ...others].filter((id) => session.instance(id)));
     this.chosen = editor.state.selected;

@@ -48,7 +48,12 @@ export class Session {
     this.categories = document.categories;
     this.regions = document.regions;
     this.verified = document.verified;
-    this.instances = instances;
+    // An outline that is as it was stays the same object: clicks at it must not be forgotten.
+    const mine = new Map((this.instances ?? []).map((item) => [item.id, item]));
+    this.instances = instances.map((item) => {
+      const own = mine.get(item.id);
+      return own && same(own, item) ? { ...item, parts: own.parts } : item;
+    });
     this.base = document.instances; // what the server has; a merge tells from it who changed what
     // Only what the server offers now can be rejected; it may have withdrawn others by itself.
     const offered = document.instances.filter(({ proposed }) => proposed);

@@ -1,3 +1,4 @@
 """Click, and the animal is outlined: a network that corrects a mask where somebody clicks."""
 
-WEIGHTS, ONNX = "refiner.safetensors", "refiner.onnx"  # a refiner's files
+# A refiner's files; the number tells them from those of an earlier network.
+WEIGHTS, ONNX = "refiner-2.safetensors", "refiner-2.onnx"

@@ -16,7 +16,7 @@ from data_io.geometry import mask_of_parts, parts_of_mask
 from data_io.types import Part, Parts
 from model.assist.clicks import Click, hull, within
 from model.assist.crops import FIRST, LEAST, MARGIN, SIDE, Window, crop, pasted
-from model.assist.merge import TOUCH, meant, merged, touched
+from model.assist.merge import TOUCH, meant, merged, says, touched
 
 AGAIN, LOOKS = 1.5, 2  # where a window was so much off it is looked at again, so often
 
@@ -102,14 +102,17 @@ def clicked(
     inside = within(clicks, height, width)
     if not inside or inside[-1] != clicks[-1]:
         return before
-    if before.any() and before[int(clicks[-1].y), int(clicks[-1].x)] == clicks[-1].positive:
-        return before  # it says what the outline says already
+    if says(before, clicks[-1]):
+        return before
     free = free or not before.any()
     window = Window.for_click(before, inside, usual)
     found = _asked(answer, image, before, inside, window)
     for _ in range(LOOKS if free else 0):
         better = Window.for_click(found, inside, usual)
-        if not found.any() or 1 / AGAIN < better.side / window.side < AGAIN:
+        wider = better.side >= AGAIN * window.side
+        # What is left of a proposal that is too large would make the next window large again.
+        narrower = window.side >= AGAIN * better.side and not before.any()
+        if not found.any() or not (wider or narrower):
             break
         found, window = _asked(answer, image, before, inside, better), better
     touch = max(TOUCH, TOUCH * window.side / SIDE)

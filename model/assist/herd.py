@@ -5,8 +5,8 @@ snapshot, 200 at most; bad masks are made up, or the version's own proposals. Th
 animals that never teach (those of validation images, else a fifth): the IoU after one click at
 nothing and after one at a wandering mask must not be lower than with the weights it began with.
 
-Writes ``refiner.safetensors`` and ``refiner.onnx`` into the job's ``version`` folder, the new ones
-or, where those are worse, the parent's; and ``refiner.json`` last: what was measured, and which.
+Writes the refiner's weights and its export into the job's ``version`` folder, the new ones or,
+where those are worse, the parent's; and ``refiner.json`` last: what was measured, and which.
 """
 
 from __future__ import annotations

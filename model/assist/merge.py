@@ -45,6 +45,11 @@ def merged(before: Mask, answer: Mask, click: Click, touch: float = TOUCH) -> Ma
     return before | change | own if click.positive else before & ~change & ~own
 
 
+def says(before: Mask, click: Click) -> bool:
+    """Whether a mask (H, W) says what a click in it says already; an empty one says nothing."""
+    return bool(before.any() and before[int(click.y), int(click.x)] == click.positive)
+
+
 def meant(before: Mask, answer: Mask, clicks: Sequence[Click], touch: float = TOUCH) -> Mask:
     """The mask after a click at an outline that nobody vouches for.
 
@@ -57,7 +62,8 @@ def meant(before: Mask, answer: Mask, clicks: Sequence[Click], touch: float = TO
     Returns:
         (H, W) bool: the pieces of the answer that meet a positive click or what was there, as far
         as the clicks reach; there is no reach where nothing was there. With the pixels of positive
-        and without those of negative clicks. Without such a piece it is as before.
+        and without those of negative clicks. Where there is no such piece, a negative click takes
+        away what it touches, and a positive one changes nothing.
     """
     seeds = before.copy()
     for click in clicks:
@@ -65,7 +71,8 @@ def meant(before: Mask, answer: Mask, clicks: Sequence[Click], touch: float = TO
             seeds |= _near(click, answer.shape, touch)
     found = touched(answer, seeds)
     if not found.any():
-        return before
+        last = clicks[-1]
+        return before if last.positive else merged(before, answer, last, touch)
     if before.any():
         size = math.sqrt(max(np.count_nonzero(before), np.count_nonzero(found)))
         reached = [_near(click, before.shape, REACH * size) for click in clicks]

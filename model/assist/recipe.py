@@ -3,7 +3,7 @@
 It learns from procedural scenes alone, so that it has seen no photo that anything is measured on.
 Scenes come and go while it learns: `HELD` are held, one is replaced every `FRESH` steps. It learns
 twice: first without its deepest level (``first.safetensors``), then, slower, as a whole. Stopped at
-any moment the same command goes on; ``refiner.safetensors`` is written when all steps are done.
+any moment the same command goes on; the weights are written when all steps are done.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from model.assist.examples import Example, Picture, example
 from model.assist.network import Refiner
 from model.assist.training import RefinerConfig, RefinerTraining, load, save
 
-FIRST, STATE = "first.safetensors", "state.pt"
+FIRST, STATES = "first.safetensors", ("first.pt", "whole.pt")
 WHOLE = RefinerConfig(steps=1000, plain=0, rate=1e-3, warm_up=30)  # of the second time
 HELD, FRESH = 48, 4
 FIRST_SEED = 500_000  # of the scenes; no benchmark uses seeds beyond
@@ -86,22 +86,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     network = load(first) if first.is_file() else Refiner()
     if not first.is_file():
         network.shallow = True
-        if not _trained(network, shallow, options, 0, end):
+        if not _trained(network, shallow, options, STATES[0], 0, end):
             return 0
         save(network, first)
-        (options.folder / STATE).unlink()
         network.shallow = False
-    if _trained(network, whole, options, shallow.steps, end):
+    if _trained(network, whole, options, STATES[1], shallow.steps, end):
         save(network, options.folder / WEIGHTS)
         print(options.folder / WEIGHTS)
     return 0
 
 
 def _trained(
-    network: Refiner, config: RefinerConfig, options: argparse.Namespace, before: int, end: float
+    network: Refiner,
+    config: RefinerConfig,
+    options: argparse.Namespace,
+    name: str,
+    before: int,
+    end: float,
 ) -> bool:
-    """Whether all steps are done by `end`; `before` of them came before, on other scenes."""
-    kept = options.folder / STATE
+    """Whether all steps are done by `end`, on other scenes than those of the `before` steps before.
+
+    Args:
+        name: of the file of its state.
+    """
+    kept = options.folder / name
     state = torch.load(kept, weights_only=True) if kept.is_file() else None
     scenes = Scenes(before + (int(state["step"]) if state else 0))
     training = RefinerTraining(network, scenes.draw, config, options.seed)

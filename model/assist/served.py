@@ -62,7 +62,9 @@ def answer_file(weights: Path, folder: Path) -> Path:
 
 
 def export(weights: Path, path: Path) -> None:
-    """Write ``crop`` (1, 6, side, side) -> ``mask`` (1, 1, side, side), logits, of any side.
+    """Write ``crop`` (1, 6, side, side) -> ``mask`` (1, 1, side, side), logits.
+
+    The side is any multiple of `crops.MULTIPLE`.
 
     Raises:
         DataError: the weights are damaged.

@@ -61,7 +61,21 @@ def test_an_outline_is_mended_as_finely_as_the_image_shows_it():
     clicked(answer, image, half, [Click(650.5, 300.5, True)], 300.0)
     assert asked == [(6, FINEST, FINEST)]
     clicked(answer, PAINTED, box(30, 70, 40, 70), [Click(85.5, 50.5, True)], 50.0)
-    assert asked[1:] == [(6, SIDE, SIDE)]
+    clicked(answer, image, np.zeros_like(half), [Click(650.5, 300.5, True)], 300.0)
+    assert asked[1:] == [(6, SIDE, SIDE)] * 2
+
+
+def test_a_proposal_that_is_too_large_is_looked_at_once():
+    asked = []
+
+    def answer(crop):
+        asked.append(crop.shape)
+        return by_color(crop)
+
+    much = box(0, 120, 10, 160)
+    after = clicked(answer, PAINTED, much, [Click(30.5, 50.5, False)], 50.0, free=True)
+    assert len(asked) == 1
+    assert iou(after, COW) > iou(much, COW)
 
 
 def test_an_outline_that_nobody_vouches_for_may_change_as_far_as_a_click_reaches():

@@ -38,10 +38,14 @@ def test_the_pixel_of_a_click_is_what_it_says():
     assert not after[22, 12]
 
 
-def test_where_the_answer_sees_no_animal_everything_stays_as_it_was():
-    clicks = [Click(60.5, 60.5, True), Click(20.5, 30.5, False)]
+def test_where_the_answer_sees_no_animal_nothing_is_added():
+    clicks = [Click(20.5, 30.5, False), Click(60.5, 60.5, True)]
     assert not meant(NOTHING, COW, clicks).any()
     np.testing.assert_array_equal(meant(COW, NOTHING, clicks), COW)
+
+
+def test_a_negative_click_takes_a_proposal_away_where_there_is_no_animal():
+    assert not meant(COW, NOTHING, [Click(25.5, 32.5, False)]).any()
 
 
 def test_of_an_outline_that_nobody_vouches_for_all_that_a_click_reaches_may_change():

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from model.assist import recipe
+from model.assist import WEIGHTS, recipe
 from model.assist.recipe import Scenes, main
 from model.assist.training import load
 
@@ -52,7 +52,7 @@ def test_stopped_and_started_again_it_gives_the_same_weights(few, monkeypatch, t
 
 
 def weights(*places):
-    return (place / "refiner.safetensors" for place in places)
+    return (place / WEIGHTS for place in places)
 
 
 def short(steps=3):

@@ -54,13 +54,24 @@ def test_a_first_click_takes_the_piece_under_it():
     assert pair.asked[0][2] is None
 
 
-def test_an_outline_that_was_there_changes_where_the_click_is_alone():
-    pair, half = Pair(box(0, 5, 0, 5)), COW & (np.arange(WIDTH) < 40)
-    made = change(pair, SEEN, parts_of_mask(half), [Click(30.5, 20.5, True)], free=False)
-    assert made == ((), ())
-    np.testing.assert_array_equal(pair.asked[0][2], half)
-    made = change(Pair(), SEEN, parts_of_mask(half), [Click(50.5, 20.5, True)], free=False)
+def test_an_outline_that_a_person_vouches_for_changes_where_the_click_is_alone():
+    half, hump = COW & (np.arange(WIDTH) < 40), box(6, 10, 22, 30)
+    before, click = parts_of_mask(half | hump), [Click(50.5, 20.5, True)]
+    pair = Pair()
+    made = change(pair, SEEN, before, click, free=False)
+    np.testing.assert_array_equal(pair.asked[0][2], half | hump)
     np.testing.assert_array_equal(raster(made.added) | half, COW)
+    assert made.removed == ()
+    made = change(Pair(), SEEN, before, click, free=True)
+    np.testing.assert_array_equal(raster(made.added) | half, COW)
+    np.testing.assert_array_equal(raster(made.removed), hump)
+
+
+@pytest.mark.parametrize("free", [True, False])
+def test_a_click_that_says_what_the_outline_says_asks_nobody(free):
+    pair = Pair(box(12, 20, 22, 30))
+    assert change(pair, SEEN, parts_of_mask(COW), [Click(30.5, 30.5, True)], free) == ((), ())
+    assert pair.asked == []
 
 
 def test_a_click_outside_the_image_says_nothing():
