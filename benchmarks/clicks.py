@@ -311,7 +311,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         default=ROOT / "build/clicks",
         help="folder of versions SET-u2pl-LABELS-0 and of refiners",
     )
-    parser.add_argument("--steps", type=int, default=300, help="of a refiner on its herd")
+    parser.add_argument("--steps", type=int, default=300, help="of a refiner, 300 at most")
     return parser.parse_args(arguments)
 
 
