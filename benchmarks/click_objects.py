@@ -22,8 +22,8 @@ FOLDERS = {
 }
 LEAST = 144  # pixels of an object
 # Objects whose truth is not the animal: its shadow is in it, its head or a leg is left out, half of
-# it is missing. Told by eye from the outlines alone, before any engine was asked about them. All of
-# the pasture: heads and forelegs are cut off there throughout.
+# it is missing. Told by eye from the outlines alone, not from what any engine answered. All of the
+# pasture: heads and forelegs are cut off there throughout.
 WRONG = {
     "drone": (
         *(1, 3, 7, 14, 15, 16, 19, 22, 23, 29, 30, 31, 32, 37, 38, 39, 40),
