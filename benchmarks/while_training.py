@@ -151,14 +151,15 @@ def measure_clicks(client: Client, images: list[str], count: int, spent: Spent) 
         parts = client.document(image)["instances"][0]["parts"]
         ring = parts[0]["outer"]
         middle = [float(sum(ring[k::2]) / (len(ring) // 2)) for k in (0, 1)]
-        shown.append((image, [[*middle, True]], parts))
+        shown.append((image, middle, parts))
 
     def first(k: int) -> None:
-        image, clicks, _ = shown[k % len(shown)]
-        client.outline(image, clicks, [])
+        image, middle, _ = shown[k % len(shown)]
+        client.outline(image, [[*middle, True]], [])
 
     def following(_: int) -> None:
-        client.outline(*shown[0])
+        image, middle, parts = shown[0]
+        client.outline(image, [[*middle, False]], parts)  # a positive one would be answered unasked
 
     timed(first, count, spent["first_click"])
     timed(following, count, spent["next_click"])
