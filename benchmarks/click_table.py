@@ -26,10 +26,10 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
         place = (row["start"], row["robot"], row["engine"])
         groups.setdefault(place, {})[row["set"]] = row
     heads = [*(f"NoC@{100 * goal:.0f}" for goal in GOALS), "failures@90", *SETS]
-    _print(groups, heads, lambda found: _counts(found) if _has(found, "seconds", "ious") else None)
+    _print(groups, heads, _counts)
     print("\nWhere the truth is the animal:")
     sound = {place: kept for place, found in groups.items() if (kept := _sound(found))}
-    _print(sound, heads, lambda found: _counts(found) if _has(found, "seconds", "ious") else None)
+    _print(sound, heads, _counts)
     heads = ["mean change", "5 % lose more than", *SETS]
     _print(groups, heads, lambda found: None if _has(found, "seconds") else _changes(found))
     heads = ["seconds", "p90", *SETS]
@@ -67,7 +67,9 @@ def _has(found: Found, *fields: str) -> bool:
     return all(field in one for one in found.values() for field in fields)
 
 
-def _counts(found: Found) -> list[str]:
+def _counts(found: Found) -> list[str] | None:
+    if not _has(found, "seconds", "ious"):
+        return None
     every = [ious for one in found.values() for ious in one["ious"]]
     cells = [f"{np.mean([clicks_to(ious, goal) for ious in every]):.2f}" for goal in GOALS]
     failed = sum(max(ious) < 0.90 for ious in every)

@@ -27,7 +27,8 @@ export function sameList(some, others) {
     && some.every((item, i) => item.id === others[i].id && same(item, others[i]));
 }
 
-const byId = (list) => new Map(list.map((item) => [item.id, item]));
+/** A Map of instances by their ids. */
+export const byId = (list) => new Map(list.map((item) => [item.id, item]));
 
 /** {keep} for what both sides agree on or only one changed, null where a person must choose. */
 function decide(base, mine, theirs, reproposed) {

@@ -3,7 +3,7 @@
 // references tells what changed, and drawing can cache by object.
 
 import { boxOfParts } from "./geometry.js";
-import { same, sameList, threeWay } from "./merge.js";
+import { byId, same, sameList, threeWay } from "./merge.js";
 
 /** An id nobody else has. On plain http hosts crypto has getRandomValues, but no randomUUID. */
 export function newId() {
@@ -48,12 +48,7 @@ export class Session {
     this.categories = document.categories;
     this.regions = document.regions;
     this.verified = document.verified;
-    // An outline that is as it was stays the same object: clicks at it must not be forgotten.
-    const mine = new Map((this.instances ?? []).map((item) => [item.id, item]));
-    this.instances = instances.map((item) => {
-      const own = mine.get(item.id);
-      return own && same(own, item) ? { ...item, parts: own.parts } : item;
-    });
+    this.instances = instances;
     this.base = document.instances; // what the server has; a merge tells from it who changed what
     // Only what the server offers now can be rejected; it may have withdrawn others by itself.
     const offered = document.instances.filter(({ proposed }) => proposed);
@@ -62,9 +57,14 @@ export class Session {
   }
 
   /** Load a newer document of this image; proposals it has no more cannot come back as such. */
-  renew(document, instances) {
+  renew(document, instances = document.instances) {
     const before = this.proposals;
-    this.load(document, instances);
+    // An outline that is as it was stays the same object: clicks at it must not be forgotten.
+    const mine = byId(this.instances);
+    this.load(document, instances.map((item) => {
+      const own = mine.get(item.id);
+      return own && same(own, item) ? { ...item, parts: own.parts } : item;
+    }));
     for (const id of before) {
       if (!this.proposals.has(id)) this.settled.add(id);
     }
@@ -377,7 +377,7 @@ export class Session {
 
 /** The list after an answer: proposals that the server has adopted as they are count as ours. */
 function withAdopted(sent, now) {
-  const adopted = new Map(now.filter(({ proposed }) => !proposed).map((item) => [item.id, item]));
+  const adopted = byId(now.filter(({ proposed }) => !proposed));
   return sent.map((item) => {
     const other = item.proposed ? adopted.get(item.id) : null;
     return other && same({ ...item, proposed: false }, other) ? other : item;
@@ -389,7 +389,7 @@ const boxesMeet = ([ax, ay, aw, ah], [bx, by, bw, bh]) =>
 
 /** Instances that one list has and the other has not, or has otherwise. */
 function differing(before, after) {
-  const [old, now] = [before, after].map((list) => new Map(list.map((item) => [item.id, item])));
+  const [old, now] = [before, after].map(byId);
   const news = after.filter((item) => !same(old.get(item.id), item));
   return [...news, ...before.filter(({ id }) => !now.has(id))];
 }

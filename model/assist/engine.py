@@ -16,7 +16,7 @@ from data_io.geometry import mask_of_parts, parts_of_mask
 from data_io.types import Part, Parts
 from model.assist.clicks import Click, hull, within
 from model.assist.crops import FIRST, LEAST, MARGIN, SIDE, Window, crop, pasted
-from model.assist.merge import TOUCH, meant, merged, says, touched
+from model.assist.merge import TOUCH, answered, heard, touched
 
 AGAIN, LOOKS = 1.5, 2  # where a window was so much off it is looked at again, so often
 
@@ -98,27 +98,22 @@ def clicked(
     free: bool = False,
 ) -> Mask:
     """`change` on masks, (H, W) bool before and after."""
-    height, width = before.shape
-    inside = within(clicks, height, width)
-    if not inside or inside[-1] != clicks[-1]:
+    inside = heard(before, clicks)
+    if not inside:
         return before
-    if says(before, clicks[-1]):
-        return before
-    free = free or not before.any()
+    nothing = not before.any()
     window = Window.for_click(before, inside, usual)
     found = _asked(answer, image, before, inside, window)
-    for _ in range(LOOKS if free else 0):
+    for _ in range(LOOKS if free or nothing else 0):
         better = Window.for_click(found, inside, usual)
         wider = better.side >= AGAIN * window.side
         # What is left of a proposal that is too large would make the next window large again.
-        narrower = window.side >= AGAIN * better.side and not before.any()
+        narrower = window.side >= AGAIN * better.side and nothing
         if not found.any() or not (wider or narrower):
             break
         found, window = _asked(answer, image, before, inside, better), better
     touch = max(TOUCH, TOUCH * window.side / SIDE)
-    if free:
-        return meant(before, found, inside, touch)
-    return merged(before, found, inside[-1], touch)
+    return answered(before, found, inside, free, touch)
 
 
 def in_box(answer: Answer, image: Bytes, box: tuple[float, float, float, float]) -> Parts:

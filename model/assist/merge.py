@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from model.assist.clicks import Click
+from model.assist.clicks import Click, within
 
 TOUCH = 3.0  # pixels: a click this near to a piece of the difference means it
 REACH = 1.0  # sizes (root of the area) of the animal: how far from a click anything changes
@@ -45,9 +45,27 @@ def merged(before: Mask, answer: Mask, click: Click, touch: float = TOUCH) -> Ma
     return before | change | own if click.positive else before & ~change & ~own
 
 
-def says(before: Mask, click: Click) -> bool:
-    """Whether a mask (H, W) says what a click in it says already; an empty one says nothing."""
-    return bool(before.any() and before[int(click.y), int(click.x)] == click.positive)
+def heard(before: Mask, clicks: Sequence[Click]) -> list[Click]:
+    """The clicks that lie in the image, none where the last one asks for nothing.
+
+    It does not outside the image, nor where the mask (H, W) says already what the click says; an
+    empty mask says nothing.
+    """
+    inside = within(clicks, *before.shape)
+    if not inside or inside[-1] != clicks[-1]:
+        return []
+    last = inside[-1]
+    told = before.any() and before[int(last.y), int(last.x)] == last.positive
+    return [] if told else inside
+
+
+def answered(
+    before: Mask, answer: Mask, clicks: Sequence[Click], free: bool, touch: float = TOUCH
+) -> Mask:
+    """The mask after the last of the clicks: `meant` where nobody vouches for it, else `merged`."""
+    if free or not before.any():
+        return meant(before, answer, clicks, touch)
+    return merged(before, answer, clicks[-1], touch)
 
 
 def meant(before: Mask, answer: Mask, clicks: Sequence[Click], touch: float = TOUCH) -> Mask:

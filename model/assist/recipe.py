@@ -83,8 +83,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.folder.mkdir(parents=True, exist_ok=True)
     first, end = options.folder / FIRST, time.monotonic() + 60 * options.minutes
     shallow, whole = RefinerConfig(steps=options.steps), replace(WHOLE, steps=options.more)
-    network = load(first) if first.is_file() else Refiner()
-    if not first.is_file():
+    if first.is_file():
+        network = load(first)
+    else:
+        network = Refiner()
         network.shallow = True
         if not _trained(network, shallow, options, STATES[0], 0, end):
             return 0

@@ -17,7 +17,7 @@ from data_io.geometry import mask_of_parts, parts_of_mask
 from data_io.types import Parts
 from model.assist.clicks import Click, within
 from model.assist.engine import Change
-from model.assist.merge import meant, merged, says
+from model.assist.merge import answered, heard
 from model.assist.sam import Embedding, SamPair
 
 KEPT = 64 * 2**20  # bytes of embeddings: those of about sixteen images
@@ -62,16 +62,13 @@ def change(
 ) -> Change:
     """What the last of the clicks changes, see `model.assist.engine.change`."""
     height, width = seen.height, seen.width
-    inside = within(clicks, height, width)
-    if not inside or inside[-1] != clicks[-1]:
-        return Change((), ())
     before = mask_of_parts(parts, height, width) if parts else np.zeros((height, width), np.bool_)
-    if says(before, inside[-1]):
+    inside = heard(before, clicks)
+    if not inside:
         return Change((), ())
     logits = pair.logits_of(before) if before.any() else None
     found = pair.answer(seen, inside, None, logits).mask
-    free = free or not before.any()
-    after = meant(before, found, inside) if free else merged(before, found, inside[-1])
+    after = answered(before, found, inside, free)
     return Change(parts_of_mask(after & ~before), parts_of_mask(before & ~after))
 
 
