@@ -38,6 +38,7 @@ Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int32]
 Mask = NDArray[np.bool_]
+NEARLY = 0.98  # of the area budget: no finer level is looked for
 Window = tuple[slice, slice]  # rows, columns of a map
 
 REASONS: dict[Kind, str] = {
@@ -236,7 +237,10 @@ def _unreliable(open_map: Bytes, closed: Mask, classes: int, config: RegionConfi
     for _ in range(16):
         middle = (low + high) / 2
         labels = _grown(level >= middle, closed, config)
-        low, high = (middle, high) if np.count_nonzero(labels) > limit else (low, middle)
+        cells = np.count_nonzero(labels)
+        if NEARLY * limit <= cells <= limit:
+            return labels
+        low, high = (middle, high) if cells > limit else (low, middle)
     return _grown(level >= high, closed, config)
 
 
