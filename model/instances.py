@@ -102,6 +102,16 @@ class Extraction(NamedTuple):
     doubt: Floats  # (h, w) bits in [0, 1] at stride 4: whose cell this is; see `Grouping`
 
 
+class Animal(NamedTuple):
+    """One animal of an image, before it has an outline."""
+
+    category: int  # class
+    score: float  # in [0, 1]
+    mask: Mask  # (bh, bw) image pixels, crumbs of interpolation among them
+    x0: int  # image position of the mask's corner
+    y0: int
+
+
 def tell_apart(
     probability: Floats,
     height: int,
@@ -114,16 +124,36 @@ def tell_apart(
     """The animals of one image, and where it is in doubt whose a cell is.
 
     Args:
-        probability: (C, h, w) float32 softmax at stride 4 of the image, class 0 = background.
-        height, width: size of the image in pixels.
         categories: category ids of classes 1..C-1.
         version: model version the instances carry.
+        probability, height, width, maps, config: see `animals_of`.
+
+    Returns:
+        Instances with simplified outlines in image pixels, in the order of `animals_of`.
+    """
+    animals, doubt = animals_of(probability, height, width, maps, config)
+    made = _outlined(animals, (height, width), categories, version)
+    return Extraction(tuple(made), doubt)
+
+
+def animals_of(
+    probability: Floats,
+    height: int,
+    width: int,
+    maps: InstanceMaps | None = None,
+    config: ExtractionConfig | None = None,
+) -> tuple[list[Animal], Floats]:
+    """The animals of one image as masks, and where it is in doubt whose a cell is.
+
+    Args:
+        probability: (C, h, w) float32 softmax at stride 4 of the image, class 0 = background.
+        height, width: size of the image in pixels.
         maps: what the instance heads say, at stride 4; None = the shape alone decides.
 
     Returns:
-        Instances with simplified outlines in image pixels, largest first within a category; they do
-        not overlap before simplification. The category is the most probable one of all cells
-        together, the score its mean probability, times `Grouping.certainty` where there are maps.
+        The animals, largest first within a category; no two share a pixel. The category is the most
+        probable one of all cells together, the score its mean probability, times
+        `Grouping.certainty` where there are maps. And the doubt (h, w), see `Extraction`.
     """
     config = config or ExtractionConfig()
     fine = maps is None and height * width <= config.fine_pixels
@@ -133,10 +163,27 @@ def tell_apart(
     if fine:
         grid = np.stack([resample(layer, stride / STRIDE, h, w) for layer in probability])
     labels, certainty, doubt = _told_apart(grid, maps, config)
+    kept = _kept(_found(grid, labels, certainty, stride), config)
+    margin = np.asarray(probability[1:].max(0) - probability[0], np.float32)
+    boxes = label_boxes(labels) if kept else {}
+    # Step by step over all animals, not animal by animal: caches stay warm, a tenth of the time.
+    masks = [
+        outline_mask(margin, labels, one.label, boxes[one.label], stride, (height, width))
+        for one in kept
+    ]
+    animals = [
+        Animal(one.category, min(1.0, one.score), *mask)
+        for one, mask in zip(kept, masks, strict=True)
+    ]
+    rows, columns = probability.shape[1:]
+    return animals, cv2.resize(doubt, (columns, rows), interpolation=cv2.INTER_AREA)
+
+
+def _found(grid: Floats, labels: Labels, certainty: Floats, stride: int) -> list[Found]:
     known = certainty.size
     count = np.bincount(labels.ravel(), minlength=known)
     belief = np.stack([np.bincount(labels.ravel(), p.ravel(), known) for p in grid[1:]])
-    found = [
+    return [
         Found(
             k,
             int(belief[:, k].argmax()) + 1,
@@ -147,10 +194,6 @@ def tell_apart(
         for k in range(1, count.size)
         if count[k]
     ]
-    size = (height, width)
-    made = _outlined(found, probability, labels, size, stride, categories, version, config)
-    rows, columns = probability.shape[1:]
-    return Extraction(tuple(made), cv2.resize(doubt, (columns, rows), interpolation=cv2.INTER_AREA))
 
 
 class Found(NamedTuple):
@@ -184,36 +227,27 @@ def _told_apart(
     return labels, np.ones(known + 1, np.float32), np.zeros(winner.shape, np.float32)
 
 
-def _outlined(
-    found: Sequence[Found],
-    probability: Floats,
-    labels: Labels,
-    size: tuple[int, int],
-    stride: int,
-    categories: Sequence[str],
-    version: str,
-    config: ExtractionConfig,
-) -> Iterator[Instance]:
-    """Instances of the animals that are no specks."""
+def _kept(found: Sequence[Found], config: ExtractionConfig) -> list[Found]:
+    """Those that are no specks, largest first within a category."""
     if not found:
-        return
+        return []
     least, sized = _least_areas([animal.area for animal in found], config)
-    boxes = label_boxes(labels)
-    margin = np.asarray(probability[1:].max(0) - probability[0], np.float32)
-    kept = [
+    return [
         animal
         for animal in sorted(found, key=lambda f: (f.category, -f.area))
         if animal.belief >= config.least_belief
         and animal.area >= least
         and (animal.area >= sized or animal.score >= config.sure)
     ]
-    # Step by step over all animals, not animal by animal: caches stay warm, a tenth of the time.
-    masks = [
-        outline_mask(margin, labels, one.label, boxes[one.label], stride, size) for one in kept
-    ]
-    exact = [without_crumbs(parts_of_mask(*mask)) for mask in masks]
+
+
+def _outlined(
+    animals: Sequence[Animal], size: tuple[int, int], categories: Sequence[str], version: str
+) -> Iterator[Instance]:
+    """Instances of the animals; one without a whole pixel is left out."""
+    exact = [without_crumbs(parts_of_mask(one.mask, one.x0, one.y0)) for one in animals]
     outlines = [simplify(parts, *size, budget=OUTLINE_BUDGET) for parts in exact]
-    for animal, parts in zip(kept, outlines, strict=True):
+    for animal, parts in zip(animals, outlines, strict=True):
         if parts:
             yield Instance(
                 id=uuid.uuid4().hex,
@@ -221,7 +255,7 @@ def _outlined(
                 parts=parts,
                 source="model",
                 version=version,
-                score=min(1.0, animal.score),
+                score=animal.score,
             )
 
 
