@@ -7,8 +7,8 @@ a larger image is looked at in tiles as well.
 Regions and score are left to `model.regions` and `model.uncertainty`, since they depend on what a
 person has verified already.
 
-On the CPU the network runs in ONNX Runtime (less than half the time of eager torch), on CUDA in
-torch with autocast.
+On the CPU the network runs in ONNX Runtime (less than half the time of eager torch), its encoder in
+eight bits where `model.quantized` allows it; on CUDA in torch with autocast.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from onnxruntime import InferenceSession
 
 from data_io.atomic import file_sha256
 from data_io.errors import DataError
@@ -34,6 +35,7 @@ from model.network import MULTIPLE, SegmentationNetwork
 from model.onnx_session import open_session
 from model.pieces import InstanceMaps
 from model.prediction import Prediction
+from model.quantized import quantized_file
 from model.regions import Doubts
 from model.scale import Scaling
 from model.tiles import LARGER, OVERLAP, animals_beyond, tiled
@@ -179,6 +181,11 @@ class Predictor:
         glance = _ASIDE.submit(self._differs, image, said, zoom)
         return Looked(*self._sorted(layers), glance)
 
+    def batch(self, image: NDArray[np.uint8]) -> Floats:
+        """What the network gets to see of a whole image: (1, 3, H', W'), normalized."""
+        height, width = image.shape[:2]
+        return self._batch(_scaled(image, self.scaling.usual(width, height)))
+
     def _layers(self, image: NDArray[np.uint8]) -> tuple[Floats, float]:
         """What `_look` says of a whole image, or of its tiles, and at which zoom that was."""
         require_image(image)
@@ -221,9 +228,7 @@ class Predictor:
             (C, h, w) softmax, and where there is an instance head center, x, y (in cells of the
             image), contact and core.
         """
-        height, width = image.shape[:2]
-        h, w = max(1, round(height * zoom)), max(1, round(width * zoom))
-        scaled = cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA) if zoom < 1 else image
+        scaled = _scaled(image, zoom)
         said = self._run(self._batch(scaled))
         parts = [_softmax(said[0][0])]
         if len(said) > 1:
@@ -231,10 +236,11 @@ class Predictor:
             animals[1:3] *= np.float32(1 / (zoom * STRIDE))  # pixels at this size -> image's cells
             parts.append(animals)
         layers = np.concatenate(parts)
+        height, width = image.shape[:2]
         rows, columns = -(-height // STRIDE), -(-width // STRIDE)
         if zoom == 1:
             return np.ascontiguousarray(layers[:, :rows, :columns])
-        step = (w / width, h / height)
+        step = (scaled.shape[1] / width, scaled.shape[0] / height)
         return np.stack([resample(layer, step, rows, columns) for layer in layers])
 
     def _differs(self, image: NDArray[np.uint8], said: Floats, zoom: float) -> Floats:
@@ -277,6 +283,14 @@ def require_image(image: NDArray[Any]) -> None:
         raise ValueError(f"expected (H, W, 3) uint8, got {image.shape} {image.dtype}")
 
 
+def _scaled(image: NDArray[np.uint8], zoom: float) -> NDArray[np.uint8]:
+    if zoom >= 1:
+        return image
+    height, width = image.shape[:2]
+    size = max(1, round(width * zoom)), max(1, round(height * zoom))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
 def _softmax(logits: Floats) -> Floats:
     """(C, h, w) -> probabilities over axis 0."""
     power = np.exp(logits - logits.max(0))
@@ -300,12 +314,28 @@ def _onnx(folder: Path, meta: Mapping[str, Any], threads: int | None) -> Run:
         why = f"{ONNX} is missing or was changed after it was saved"
         raise DataError(folder, why, REMEDY)
     refusal = DataError(folder, f"{ONNX} cannot be read by ONNX Runtime", REMEDY)
-    session = open_session(path, threads, refusal)
-    names = [output.name for output in session.get_outputs()]
+    session = _quantized(folder, threads) or open_session(path, threads, refusal)
     classes = session.get_outputs()[0].shape[1]
     if classes != len(meta["categories"]) + 1:
         why = f"the network has {classes} classes for {len(meta['categories'])} categories"
         raise DataError(folder, why, REMEDY)
+    return session_run(session)
+
+
+def _quantized(folder: Path, threads: int | None) -> InferenceSession | None:
+    """The session of the network in eight bits, where there is one that can be used here."""
+    path = quantized_file(folder)
+    if path is None:
+        return None
+    try:
+        return open_session(path, threads, DataError(path, "cannot be read", REMEDY))
+    except DataError:  # of a newer runtime; the original answers as well
+        return None
+
+
+def session_run(session: InferenceSession) -> Run:
+    """What a network in ONNX Runtime says of a batch, see `Run`."""
+    names = [output.name for output in session.get_outputs()]
 
     def run(batch: Floats) -> Sequence[Floats]:
         return [np.asarray(part, np.float32) for part in session.run(names, {"image": batch})]

@@ -1,4 +1,4 @@
-"""The programs of a training job, each in a process of its own: the trainer, then the refiner."""
+"""The programs of a training job, each in a process of its own: the trainer, then what follows."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from app.run import Run, Stopped
 from data_io.atomic import write_atomic
 from data_io.errors import DataError
 from model.assist import ONNX, WEIGHTS
+from model.quantized import WORTH
 
 STOPPED = 3  # exit code of a trainer that wrote a checkpoint and left
 # For the step under way and a checkpoint. A trainer that needs longer is killed and goes on from
@@ -35,19 +36,29 @@ def train(run: Run, lock: IO[bytes]) -> None:
     _judge_exit(run, trainer.returncode)
 
 
-def refine(run: Run, lock: IO[bytes]) -> None:
-    """Teach the refiner this herd, before the version is moved to its place.
+def quicken(run: Run, lock: IO[bytes]) -> None:
+    """Write the version's network in eight bits, for CPUs that are quicker with it."""
+    told = run.folder / "result.json"
+    if not told.is_file() or float(read_json(told).get("seconds") or 0) < WORTH:
+        return
+    _afterwards(run, lock, "model.quantize", "making the version quick on this machine")
 
-    A version is no worse for want of a refiner of its own: what goes wrong is in the job's log.
-    """
+
+def refine(run: Run, lock: IO[bytes]) -> None:
+    """Teach the refiner this herd, before the version is moved to its place."""
+    _afterwards(run, lock, "model.assist.herd", "learning to answer clicks on this herd")
+
+
+def _afterwards(run: Run, lock: IO[bytes], module: str, message: str) -> None:
+    """Add something to a version that is no worse without: what goes wrong is in the job's log."""
     if not run.folder.joinpath("version").is_dir():
         return
-    run.progress = {**run.progress, "message": "learning to answer clicks on this herd"}
-    refiner = _begun(run, lock, "model.assist.herd")
-    while refiner.poll() is None:
+    run.progress = {**run.progress, "message": message}
+    program = _begun(run, lock, module)
+    while program.poll() is None:
         if run.stop.wait(0.25):
-            refiner.kill()
-            refiner.wait()
+            program.kill()
+            program.wait()
             raise Stopped
 
 

@@ -96,6 +96,7 @@ def run_training(run: Run) -> dict[str, Any]:
     with exclusive(run, LOCK) as lock:
         if not _is_trained(run):
             trainer.train(run, lock)
+        trainer.quicken(run, lock)
         if settings.load(run.store.project).refine:
             trainer.refine(run, lock)
         trainer.keep_refiner(run)

@@ -325,6 +325,18 @@ def test_a_training_teaches_the_refiner_and_does_without_where_that_fails(
     assert again["version"] == "v1-a"
 
 
+@pytest.mark.parametrize("code", [0, 1])
+def test_only_a_version_that_took_a_while_is_quantized(project, trained, programs, code):
+    settings.change(project.project, refine=False)
+    begun = programs(code)
+    for version, seconds, programs_begun in (("v1-a", 29.0, 0), ("v2-b", 30.0, 1)):
+        job, folder = trained(version, seconds=seconds)
+        result = training.run_training(Run(project, job, folder, threading.Event()))
+        assert (result["version"], len(begun)) == (version, programs_begun)
+        project.update_job(job.id, state="done")
+    assert begun[0][0][1:] == ["-m", "model.quantize", str(folder)]
+
+
 def test_a_project_may_leave_its_refiner_alone(project, trained, programs):
     begun = programs(0)
     settings.change(project.project, refine=False)
