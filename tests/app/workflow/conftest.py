@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app import scores
+from app import jobs, scores
 from app.workflow.imports import import_source
 from data_io.geometry import box_of_parts
 from data_io.store import Store
-from data_io.types import Instance, Part, Parts, Proposal, ReviewRegion
+from data_io.types import Instance, Job, Part, Parts, Proposal, ReviewRegion
 
 WIDTH, HEIGHT = 64, 48
 
@@ -108,3 +109,22 @@ def sees(monkeypatch: pytest.MonkeyPatch, project: Store) -> dict[str, tuple[flo
 
     monkeypatch.setattr(scores, "open_version", opened)
     return boxes
+
+
+@pytest.fixture
+def trained(project: Store, sees: dict[str, tuple[float, ...]]) -> Callable[..., tuple[Job, Path]]:
+    """Lays down what the trainer leaves for a version; returns its job and folder."""
+
+    def leave(version: str, **result: object) -> tuple[Job, Path]:
+        job = project.create_job("train", {"version": version, "snapshot": "s", "train": {}})
+        folder = jobs.job_folder(project, job)
+        folder.joinpath("version").mkdir(parents=True)
+        folder.joinpath("checkpoint").mkdir()
+        folder.joinpath("version", "weights.safetensors").write_bytes(b"w")
+        told = {"categories": ["cow"], "snapshot": "hash"}
+        folder.joinpath("version", "version.json").write_text(json.dumps(told))
+        content = {"steps": 9, "kept": "semi", "metrics": {}, "weights_sha256": "abc", **result}
+        folder.joinpath("result.json").write_text(json.dumps(content))
+        return job, folder
+
+    return leave
