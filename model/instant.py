@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -44,8 +45,11 @@ class InstantConfig:
     cells: int = 1000  # of one image that teach, at most
     margin: float = 2.0  # pixels around a drawn outline that are left out
     rim: float = 0.5  # width of the presumed background, in sizes (root of the area) of an animal
-    penalty: float = 1e-2  # of squared weights, on features of unit spread
+    penalty: float = 1e-2  # of squared weights, on features of unit spread; with many animals
+    wary: float = 0.1  # the most of it, over the number of animals above 10
     shy: float = 1.0  # the same while no ground at all is vouched for
+    share: float = 0.2  # of the weight that animals have at least; with many of them
+    first_share: float = 0.45  # the same with none, from where it falls by .01 an animal
     looks: int = 3  # at presumed ground that may be an animal
     steps: int = 100  # of a fit, at most
     tolerance: float = 1e-3  # largest change of a weight at which it ends
@@ -104,9 +108,19 @@ class Lesson:
 
     @cached_property
     def moments(self) -> tuple[Doubles, Doubles]:
-        """Weighted sums of features (K,) and of their products (K, K)."""
-        weighted = self.features * self.weights[:, None]
-        return weighted.sum(0, dtype=np.float64), (weighted.T @ self.features).astype(np.float64)
+        """Weighted sums of features (2, K) and of their products (2, K, K), ground and animals."""
+        sums, products = [], []
+        for kind in (self.classes == 0, self.classes > 0):
+            features = self.features[kind]
+            weighted = features * self.weights[kind, None]
+            sums.append(weighted.sum(0, dtype=np.float64))
+            products.append((weighted.T @ features).astype(np.float64))
+        return np.stack(sums), np.stack(products)
+
+    @cached_property
+    def of_animals(self) -> float:
+        """The weight that animals have, in [0, 1]."""
+        return float(self.weights[self.classes > 0].sum())
 
     @property
     def vouched(self) -> bool:
@@ -215,13 +229,37 @@ def fit(
         The head; equal lessons give equal heads up to `config.tolerance`.
     """
     config = config or InstantConfig()
-    penalty = config.penalty if any(one.vouched for one in lessons) else config.shy
-    head = _regression(lessons, count, penalty, start, config)
+    care = _care(lessons, config)
+    head = _regression(lessons, count, care, start, config)
     for _ in range(config.looks if any(one.presumed.any() for one in lessons) else 0):
         seen = [_without_animals(one, head) for one in lessons]
-        head = _regression(seen, count, penalty, head, config)
+        head = _regression(seen, count, care, head, config)
     insides = [one.inside for one in lessons if one.inside is not None]
     return replace(head, animals=instant_animals.fit(insides))
+
+
+class _Care(NamedTuple):
+    """How far a fit trusts so few animals."""
+
+    penalty: float
+    share: float  # of the weight that animals have at least
+
+
+def _care(lessons: Sequence[Lesson], config: InstantConfig) -> _Care:
+    """One image's ground is no other camera's, and by area a single animal hardly counts."""
+    animals = sum(one.inside.animals for one in lessons if one.inside is not None)
+    share = max(config.share, config.first_share - 0.01 * animals)
+    if not any(one.vouched for one in lessons):
+        return _Care(config.shy, share)
+    return _Care(max(config.penalty, config.wary * min(1.0, 10 / max(animals, 1))), share)
+
+
+def _factors(lessons: Sequence[Lesson], share: float) -> Doubles:
+    """What the weights of ground and of animals are multiplied by: together they stay 1."""
+    has = sum(one.of_animals for one in lessons) / len(lessons)
+    if not 0 < has < share:
+        return np.ones(2)
+    return np.array([(1 - share) / (1 - has), share / has])
 
 
 def _without_animals(one: Lesson, head: Head) -> Lesson:
@@ -239,7 +277,7 @@ def _without_animals(one: Lesson, head: Head) -> Lesson:
 def _regression(
     lessons: Sequence[Lesson],
     count: int,
-    penalty: float,
+    care: _Care,
     start: Head | None,
     config: InstantConfig,
 ) -> Head:
@@ -249,11 +287,13 @@ def _regression(
     Institute of Statistical Mathematics 44): one inverse a fit, and with the momentum of Nesterov
     some dozen steps.
     """
-    middle, spread, inverse = _curvature(lessons, penalty)
+    factors, penalty = _factors(lessons, care.share), care.penalty
+    middle, spread, inverse = _curvature(lessons, factors, penalty)
     features = np.concatenate([one.features for one in lessons])
     features = (features - middle) / spread
     classes = np.concatenate([one.classes for one in lessons])
     weights = np.concatenate([one.weights for one in lessons]) / np.float32(len(lessons))
+    weights *= factors.astype(np.float32)[np.minimum(classes, 1)]
     truth = np.eye(count, dtype=np.float32)[classes]
     if start is None or start.weight.shape != (features.shape[1], count):
         start = Head(np.zeros((features.shape[1], count), np.float32), np.zeros(count, np.float32))
@@ -278,11 +318,13 @@ def _regression(
     return Head(scaled, bias - middle @ scaled)
 
 
-def _curvature(lessons: Sequence[Lesson], penalty: float) -> tuple[Floats, Floats, Floats]:
+def _curvature(
+    lessons: Sequence[Lesson], factors: Doubles, penalty: float
+) -> tuple[Floats, Floats, Floats]:
     """Mean (K,) and spread (K,) of the features, and the inverse (K, K) of the bound."""
-    share = 1 / len(lessons)
-    middle = np.sum([one.moments[0] for one in lessons], axis=0) * share
-    products = np.sum([one.moments[1] for one in lessons], axis=0) * share
+    shares = factors / len(lessons)
+    middle = shares @ np.sum([one.moments[0] for one in lessons], axis=0)
+    products = np.tensordot(shares, np.sum([one.moments[1] for one in lessons], axis=0), 1)
     spread = np.sqrt(np.maximum(np.diag(products) - middle**2, 0)) + 1e-3
     bound = (products - np.outer(middle, middle)) / np.outer(spread, spread) / 2
     bound[np.diag_indices_from(bound)] += 2 * penalty

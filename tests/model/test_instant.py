@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,6 +15,7 @@ from model.instant import (
     UNKNOWN,
     Head,
     InstantConfig,
+    _care,
     fit,
     known_classes,
     lesson,
@@ -163,15 +166,48 @@ def test_the_fit_is_the_minimum_of_its_loss():
     head = fit(lessons, 2, config=config)
     x = np.concatenate([one.features for one in lessons]).astype(float)
     w = np.concatenate([one.weights for one in lessons]) / 2
+    cows = np.concatenate([one.classes for one in lessons]) == 1
+    share = config.first_share  # the lessons do not say how many animals they have
+    w = np.where(cows, w * share / w[cows].sum(), w * (1 - share) / w[~cows].sum())
     y = np.eye(2)[np.concatenate([one.classes for one in lessons])]
     middle = (w[:, None] * x).sum(0)
     spread = np.sqrt((w[:, None] * (x - middle) ** 2).sum(0)) + 1e-3
     logits = x @ head.weight + head.bias
     chance = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     error = w[:, None] * (chance - y)
-    slope = ((x - middle) / spread).T @ error + 2 * config.penalty * head.weight * spread[:, None]
+    slope = ((x - middle) / spread).T @ error + 2 * config.wary * head.weight * spread[:, None]
     assert np.abs(slope).max() < 1e-4
     assert np.abs(error.sum(0)).max() < 1e-4
+
+
+def test_a_rare_animal_among_empty_images_is_found_again():
+    scenes = [cow(60, 60, 12, 12)], [], [], []
+    lessons = taught(*scenes)
+    shown = shown_by(cow(20, 20, 24, 24))
+    by_area = InstantConfig(share=0.0, first_share=0.0)
+    found, missed = (
+        answers(fit(lessons, 2, config=config), shown)[shown[2::4, 2::4] == 1].mean()
+        for config in (InstantConfig(), by_area)
+    )
+    assert missed < 0.1  # or there is nothing to mend
+    assert found > 0.7
+
+
+@pytest.mark.parametrize(
+    ("animals", "penalty", "share"),
+    [(1, 0.1, 0.44), (10, 0.1, 0.35), (20, 0.05, 0.25), (100, 0.01, 0.2), (500, 0.01, 0.2)],
+)
+def test_many_animals_are_trusted_more(animals, penalty, share):
+    drawn = [cow(0, 0, 32, 32)]
+    one = lesson(maps_of(shown_by(*drawn)), known_of(drawn, everything()), drawn)
+    many = replace(one, inside=replace(one.inside, animals=animals))
+    assert _care([many], InstantConfig()) == pytest.approx((penalty, share))
+
+
+def test_animals_that_have_their_share_keep_it():
+    lessons = taught([cow(0, 0, 128, 64)])  # half of the image
+    areas = fit(lessons, 2, config=InstantConfig(share=0.0, first_share=0.0))
+    np.testing.assert_array_equal(fit(lessons, 2).weight, areas.weight)
 
 
 def test_beginning_elsewhere_ends_at_the_same_head():
