@@ -136,6 +136,19 @@ def test_a_job_without_a_snapshot_fails_with_a_sentence(
     assert not (job / "version" / TOLD).exists()
 
 
+def test_what_the_runtime_refuses_leaves_the_version_as_it_is(
+    version: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise Exception("no range for a map")
+
+    job = version.parent / "job"
+    shutil.copytree(version, job / "version")
+    monkeypatch.setattr(quantize, "of_job", refuse)
+    assert quantize.main([str(job)]) == 1
+    assert capsys.readouterr().err == "no range for a map\n"
+
+
 def test_a_judged_version_is_not_judged_again(version: Path) -> None:
     job = version.parent / "job"
     shutil.copytree(version, job / "version")
