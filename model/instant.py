@@ -48,8 +48,8 @@ class InstantConfig:
     penalty: float = 1e-2  # of squared weights, on features of unit spread; with many animals
     wary: float = 0.1  # the most of it, over the number of animals above 10
     shy: float = 1.0  # the same while no ground at all is vouched for
-    share: float = 0.2  # of the weight that animals have at least; with many of them
-    first_share: float = 0.45  # the same with none, from where it falls by .01 an animal
+    raised: float = 1.5  # how many times what their area gives them animals weigh, up to half
+    first: float = 0.45  # of the weight that animals have at least, .01 less with each of them
     looks: int = 3  # at presumed ground that may be an animal
     steps: int = 100  # of a fit, at most
     tolerance: float = 1e-3  # largest change of a weight at which it ends
@@ -242,21 +242,22 @@ class _Care(NamedTuple):
     """How far a fit trusts so few animals."""
 
     penalty: float
-    share: float  # of the weight that animals have at least
+    first: float  # of the weight that animals have at least
 
 
 def _care(lessons: Sequence[Lesson], config: InstantConfig) -> _Care:
     """One image's ground is no other camera's, and by area a single animal hardly counts."""
     animals = sum(one.inside.animals for one in lessons if one.inside is not None)
-    share = max(config.share, config.first_share - 0.01 * animals)
+    first = max(0.0, config.first - 0.01 * animals)
     if not any(one.vouched for one in lessons):
-        return _Care(config.shy, share)
-    return _Care(max(config.penalty, config.wary * min(1.0, 10 / max(animals, 1))), share)
+        return _Care(config.shy, first)
+    return _Care(max(config.penalty, config.wary * min(1.0, 10 / max(animals, 1))), first)
 
 
-def _factors(lessons: Sequence[Lesson], share: float) -> Doubles:
+def _factors(lessons: Sequence[Lesson], first: float, raised: float) -> Doubles:
     """What the weights of ground and of animals are multiplied by: together they stay 1."""
     has = sum(one.of_animals for one in lessons) / len(lessons)
+    share = max(first, min(0.5, raised * has))
     if not 0 < has < share:
         return np.ones(2)
     return np.array([(1 - share) / (1 - has), share / has])
@@ -287,7 +288,7 @@ def _regression(
     Institute of Statistical Mathematics 44): one inverse a fit, and with the momentum of Nesterov
     some dozen steps.
     """
-    factors, penalty = _factors(lessons, care.share), care.penalty
+    factors, penalty = _factors(lessons, care.first, config.raised), care.penalty
     middle, spread, inverse = _curvature(lessons, factors, penalty)
     features = np.concatenate([one.features for one in lessons])
     features = (features - middle) / spread

@@ -16,6 +16,7 @@ from model.instant import (
     Head,
     InstantConfig,
     _care,
+    _factors,
     fit,
     known_classes,
     lesson,
@@ -167,7 +168,7 @@ def test_the_fit_is_the_minimum_of_its_loss():
     x = np.concatenate([one.features for one in lessons]).astype(float)
     w = np.concatenate([one.weights for one in lessons]) / 2
     cows = np.concatenate([one.classes for one in lessons]) == 1
-    share = config.first_share  # the lessons do not say how many animals they have
+    share = config.first  # the lessons do not say how many animals they have
     w = np.where(cows, w * share / w[cows].sum(), w * (1 - share) / w[~cows].sum())
     y = np.eye(2)[np.concatenate([one.classes for one in lessons])]
     middle = (w[:, None] * x).sum(0)
@@ -184,7 +185,7 @@ def test_a_rare_animal_among_empty_images_is_found_again():
     scenes = [cow(60, 60, 12, 12)], [], [], []
     lessons = taught(*scenes)
     shown = shown_by(cow(20, 20, 24, 24))
-    by_area = InstantConfig(share=0.0, first_share=0.0)
+    by_area = InstantConfig(raised=1.0, first=0.0)
     found, missed = (
         answers(fit(lessons, 2, config=config), shown)[shown[2::4, 2::4] == 1].mean()
         for config in (InstantConfig(), by_area)
@@ -194,19 +195,29 @@ def test_a_rare_animal_among_empty_images_is_found_again():
 
 
 @pytest.mark.parametrize(
-    ("animals", "penalty", "share"),
-    [(1, 0.1, 0.44), (10, 0.1, 0.35), (20, 0.05, 0.25), (100, 0.01, 0.2), (500, 0.01, 0.2)],
+    ("animals", "penalty", "first"),
+    [(1, 0.1, 0.44), (10, 0.1, 0.35), (20, 0.05, 0.25), (100, 0.01, 0.0), (500, 0.01, 0.0)],
 )
-def test_many_animals_are_trusted_more(animals, penalty, share):
+def test_many_animals_are_trusted_more(animals, penalty, first):
     drawn = [cow(0, 0, 32, 32)]
     one = lesson(maps_of(shown_by(*drawn)), known_of(drawn, everything()), drawn)
     many = replace(one, inside=replace(one.inside, animals=animals))
-    assert _care([many], InstantConfig()) == pytest.approx((penalty, share))
+    assert _care([many], InstantConfig()) == pytest.approx((penalty, first))
+
+
+@pytest.mark.parametrize(
+    ("has", "first", "gets"), [(0.1, 0.0, 0.15), (0.1, 0.3, 0.3), (0.4, 0.0, 0.5), (0.6, 0.45, 0.6)]
+)
+def test_animals_weigh_more_than_their_area_up_to_half(has, first, gets):
+    one = replace(taught([cow(0, 0, 32, 32)])[0])
+    one.__dict__["of_animals"] = has
+    ground, animals = _factors([one], first, 1.5)
+    assert (animals * has, ground * (1 - has)) == pytest.approx((gets, 1 - gets))
 
 
 def test_animals_that_have_their_share_keep_it():
     lessons = taught([cow(0, 0, 128, 64)])  # half of the image
-    areas = fit(lessons, 2, config=InstantConfig(share=0.0, first_share=0.0))
+    areas = fit(lessons, 2, config=InstantConfig(raised=1.0, first=0.0))
     np.testing.assert_array_equal(fit(lessons, 2).weight, areas.weight)
 
 
