@@ -99,20 +99,23 @@ def audits(
         for index in sorted(dice.choice(len(stratum), share, replace=False).tolist()):
             window = stratum[index]
             parts = _outline(window, ~closed[window], height, width)
-            made.append(
-                ReviewRegion(
-                    id=_id(f"{version}/{image}/{KIND}/{parts_to_json(parts)}"),
-                    image=image,
-                    version=version,
-                    kind=KIND,
-                    parts=parts,
-                    box=box_of_parts(parts),
-                    score=_score(uncertainty, window, classes),
-                    reason=REASON,
-                    weight=weight,
-                )
-            )
+            score = _score(uncertainty, window, classes)
+            made.append(_check(image, version, parts, score, weight))
     return tuple(made)
+
+
+def _check(image: str, version: str, parts: Parts, score: float, weight: float) -> ReviewRegion:
+    return ReviewRegion(
+        id=_id(f"{version}/{image}/{KIND}/{parts_to_json(parts)}"),
+        image=image,
+        version=version,
+        kind=KIND,
+        parts=parts,
+        box=box_of_parts(parts),
+        score=score,
+        reason=REASON,
+        weight=weight,
+    )
 
 
 def _strata(closed: Mask, animal: Mask, side: int) -> list[list[Window]]:
