@@ -22,7 +22,6 @@ from data_io.atomic import file_sha256
 
 QUANTIZED = "model-int8.onnx"
 TOLD = "quantized.json"  # what `model.quantize` measured
-WORTH = 30.0  # seconds of training; a version that took less is no matter of seconds either
 LARGEST = 127  # of a weight in eight bits
 TERMS = 64  # of the sum that is tried
 

@@ -17,12 +17,12 @@ from app.run import Run, Stopped
 from data_io.atomic import write_atomic
 from data_io.errors import DataError
 from model.assist import ONNX, WEIGHTS
-from model.quantized import WORTH
 
 STOPPED = 3  # exit code of a trainer that wrote a checkpoint and left
 # For the step under way and a checkpoint. A trainer that needs longer is killed and goes on from
 # its last checkpoint, so that nobody waits for a slow one. Less than `jobs.GRACE_SECONDS`.
 STOP_SECONDS = 1.0
+WORTH = 30.0  # seconds of training; a version that took less is not made quick for some more
 
 
 def train(run: Run, lock: IO[bytes]) -> None:
