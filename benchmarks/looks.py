@@ -12,7 +12,6 @@ many of those the 5 % most uncertain area holds. Prints a line a version and way
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,6 +26,7 @@ from benchmarks.common import ROOT, append, provenance, records, tree
 from benchmarks.error_finding import judged, mean_known
 from benchmarks.instances import UNSEEN, herd, herds, score
 from benchmarks.semi_sets import Material, cattle
+from benchmarks.study import versions_asked, versions_parser
 from data_io.scenes import CAMERAS
 from model.instances import STRIDE, resample
 from model.predictor import Predictor
@@ -98,19 +98,10 @@ def judge(version: Path, way: Way, material: Material) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path)
-    parser.add_argument("--versions", type=Path)
-    parser.add_argument("--names", nargs="+", default=[])
-    parser.add_argument("--show", action="store_true")
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser = versions_parser(__doc__, RESULTS)
     options = parser.parse_args(arguments)
-    if not options.show:
-        if options.data is None or options.versions is None:
-            parser.error("say where the images (--data) and the versions (--versions) are")
-        for version in sorted(options.versions.iterdir()):
-            if version.name in options.names or not options.names:
-                measure(options.data, version, options.out)
+    for version in versions_asked(parser, options):
+        measure(options.data, version, options.out)
     print_table(records(options.out))
     return 0
 

@@ -10,7 +10,6 @@ test images of their set. Prints a line a version, and appends it.
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import tempfile
 import time
@@ -22,6 +21,7 @@ from benchmarks.click_objects import FOLDERS
 from benchmarks.common import ROOT, append, provenance, records, tree
 from benchmarks.instances import FIGURES, herds, score
 from benchmarks.semi_sets import Material, cattle
+from benchmarks.study import versions_asked, versions_parser
 from model.predictor import Predictor
 from model.quantize import add, pictures
 from model.quantized import QUANTIZED
@@ -30,17 +30,10 @@ RESULTS = ROOT / "benchmarks/results/quantized.jsonl"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path)
-    parser.add_argument("--versions", type=Path)
-    parser.add_argument("--show", action="store_true")
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser = versions_parser(__doc__, RESULTS)
     options = parser.parse_args(arguments)
-    if not options.show:
-        if options.data is None or options.versions is None:
-            parser.error("say where the images (--data) and the versions (--versions) are")
-        for version in sorted(options.versions.glob("*-*-*-*/version.json")):
-            append(options.out, measure(options.data, version.parent))
+    for version in versions_asked(parser, options):
+        append(options.out, measure(options.data, version))
     print_table(records(options.out))
     return 0
 

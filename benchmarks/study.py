@@ -49,6 +49,31 @@ def study_parser(
     return parser
 
 
+def versions_parser(doc: str | None, results: Path) -> argparse.ArgumentParser:
+    """What a benchmark of versions that were trained before can be asked for.
+
+    Args:
+        doc: of the benchmark's module. results: where its records are kept.
+    """
+    parser = argparse.ArgumentParser(description=doc)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--versions", type=Path)
+    parser.add_argument("--names", nargs="+", default=[])
+    parser.add_argument("--show", action="store_true")
+    parser.add_argument("--out", type=Path, default=results)
+    return parser
+
+
+def versions_asked(parser: argparse.ArgumentParser, options: argparse.Namespace) -> list[Path]:
+    """The folders of the versions that are to be measured; none where records are shown alone."""
+    if options.show:
+        return []
+    if options.data is None or options.versions is None:
+        parser.error("say where the images (--data) and the versions (--versions) are")
+    found = sorted(file.parent for file in options.versions.glob("*/version.json"))
+    return [folder for folder in found if folder.name in options.names or not options.names]
+
+
 def conduct(
     module: str,
     options: argparse.Namespace,
