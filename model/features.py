@@ -13,8 +13,10 @@ import hashlib
 import io
 import sys
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -23,6 +25,9 @@ from numpy.typing import NDArray
 from data_io.atomic import write_atomic
 from data_io.errors import DataError
 from model.onnx_session import export_aside, open_session
+
+if TYPE_CHECKING:
+    import torch
 
 BACKBONE = "tf_efficientnet_lite0"
 MULTIPLE = 16  # padded image sides are multiples of the coarsest stride
@@ -139,18 +144,30 @@ class Encoder:
         Args:
             image: (H, W, 3) uint8 RGB.
         """
-        height, width = image.shape[:2]
-        zoom = min(1.0, side / max(height, width))
-        h, w = max(1, round(height * zoom)), max(1, round(width * zoom))
-        scaled = cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA) if zoom < 1 else image
-        below, right = -h % MULTIPLE, -w % MULTIPLE
-        padded = cv2.copyMakeBorder(scaled, 0, below, 0, right, cv2.BORDER_REFLECT_101)
-        batch = np.ascontiguousarray(padded.transpose(2, 0, 1)[None], np.float32)
-        seen = self._session.run(list(NAMES), {"image": batch / np.float32(127.5) - 1})
+        padded, zoom = fitted(image, side)
+        seen = self._session.run(list(NAMES), {"image": batch_of(padded)})
         levels = [np.asarray(level[0], np.float32).transpose(1, 2, 0) for level in seen]
-        levels[0] = np.concatenate([levels[0], _colors(np.asarray(padded, np.uint8))], axis=2)
+        levels[0] = np.concatenate([levels[0], _colors(padded)], axis=2)
         halves = tuple(np.ascontiguousarray(level, np.float16) for level in levels)
+        height, width = image.shape[:2]
         return FeatureMaps(halves, height, width, zoom)
+
+
+def fitted(image: Pixels, side: int) -> tuple[Pixels, float]:
+    """An image scaled to a long side of at most `side` and padded below and right; the scale."""
+    height, width = image.shape[:2]
+    zoom = min(1.0, side / max(height, width))
+    h, w = max(1, round(height * zoom)), max(1, round(width * zoom))
+    scaled = cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA) if zoom < 1 else image
+    below, right = -h % MULTIPLE, -w % MULTIPLE
+    padded = cv2.copyMakeBorder(scaled, 0, below, 0, right, cv2.BORDER_REFLECT_101)
+    return np.asarray(padded, np.uint8), zoom
+
+
+def batch_of(padded: Pixels) -> Floats:
+    """(1, 3, H, W) in [-1, 1], as the backbone's weights want it."""
+    batch = np.ascontiguousarray(padded.transpose(2, 0, 1)[None], np.float32)
+    return batch / np.float32(127.5) - 1
 
 
 def _colors(padded: Pixels) -> Floats:
@@ -199,17 +216,26 @@ def export_encoder(path: Path) -> None:
             two, four, eight, sixteen = self.encoder(image)[:4]
             return torch.cat([torch.nn.functional.avg_pool2d(two, 2), four], 1), eight, sixteen
 
+    export_maps(Frozen(), dict(zip(NAMES, STRIDES, strict=True)), path)
+
+
+def export_maps(network: torch.nn.Module, strides: Mapping[str, int], path: Path) -> None:
+    """Write a network of images of any size; `strides` of its maps by name, in order.
+
+    Raises:
+        StoreError: the disk is full or cannot be written.
+    """
+    import torch
+
     buffer = io.BytesIO()
-    axes = {
-        name: {2: f"height_{s}", 3: f"width_{s}"} for name, s in zip(NAMES, STRIDES, strict=True)
-    }
+    axes = {name: {2: f"height_{s}", 3: f"width_{s}"} for name, s in strides.items()}
     with torch.no_grad():
         torch.onnx.export(
-            Frozen(),
+            network,
             (torch.zeros(1, 3, 4 * MULTIPLE, 6 * MULTIPLE),),
             buffer,  # type: ignore[arg-type]
             input_names=["image"],
-            output_names=list(NAMES),
+            output_names=list(strides),
             dynamic_axes={"image": {2: "height", 3: "width"}, **axes},
             opset_version=17,
             dynamo=False,

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from app import jobs
 from app.click_engines import served_file, weights_in_use
-from app.workflow import training
+from app.workflow import proposals, training
 from app.workflow.instant import InstantLearning
 from data_io.errors import DataError
 from data_io.snapshot import write_snapshot
 from data_io.store import Store
+from data_io.types import ImageRecord
 from model.assist.engine import Answer
 from model.assist.served import Served
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from model.predictor import Prediction
+    from model.predictor import Prediction, Predictor
 
 
 class Predicts(Protocol):
@@ -54,6 +55,12 @@ class Models(Protocol):
     def refiner(self, store: Store) -> Answer:
         """What answers clicks now."""
 
+    def look_first(self, store: Store) -> None:
+        """Tell the queue what images look like while nobody has drawn an animal."""
+
+    def propose(self, store: Store, record: ImageRecord) -> None:
+        """Store the proposal of the model in use for an image, which there must be."""
+
 
 class TrainedModels:
     """The app's own training jobs, each in a process that this one waits for.
@@ -68,7 +75,7 @@ class TrainedModels:
         self, settings: Mapping[str, Any], refine: bool = False, gate: bool = True
     ) -> None:
         self._settings, self._refine, self._gate = dict(settings), refine, gate
-        self._loaded: tuple[Path, Predicts] | None = None
+        self._loaded: tuple[Path, Predictor] | None = None
         self._learning: InstantLearning | None = None
         self._refiner: tuple[Path, Served] | None = None
 
@@ -103,17 +110,37 @@ class TrainedModels:
 
     def instant(self, store: Store) -> Predicts | None:
         """The promoted version, before the first one the app's instant model."""
+        return self._promoted(store) or self._learning_of(store).model()
+
+    def look_first(self, store: Store) -> None:
+        """All first looks of the app."""
+        learning = self._learning_of(store)
+        while learning.look_first(store.image_states()):
+            pass
+
+    def propose(self, store: Store, record: ImageRecord) -> None:
+        """As the app's job, or its instant model, does."""
+        version = self._promoted(store)
+        if version is None:
+            self._learning_of(store).propose(record)
+        else:
+            proposals.propose(store, version, version.version, record)
+
+    def _promoted(self, store: Store) -> Predictor | None:
         from model.predictor import Predictor
 
         promoted = store.promoted()
         if promoted is None:
-            if self._learning is None or self._learning.store is not store:
-                self._learning = InstantLearning(store, self._settings.get("threads"))
-            return self._learning.model()
+            return None
         folder = training.version_folder(store, promoted.id)
         if self._loaded is None or self._loaded[0] != folder:
             self._loaded = folder, Predictor.load(folder, threads=self._settings.get("threads"))
         return self._loaded[1]
+
+    def _learning_of(self, store: Store) -> InstantLearning:
+        if self._learning is None or self._learning.store is not store:
+            self._learning = InstantLearning(store, self._settings.get("threads"))
+        return self._learning
 
     def refiner(self, store: Store) -> Answer:
         """See `app.click_engines.weights_in_use`."""

@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from app.simulate.annotator import Annotator, Shown, Step, Target, region_rles
 from app.simulate.arms import Arm, next_image
@@ -23,7 +23,6 @@ from app.simulate.score import image_row, test_rows
 from app.simulate.session import Session, deliver, keep_draft, open_regions
 from app.simulate.shapes import outlined, vertices_for
 from app.simulate.truth import Hidden, HiddenImage
-from app.workflow import proposals
 from app.workflow.views import view
 from data_io.atomic import write_atomic
 from data_io.geometry import area_of_rle, rle_of_parts
@@ -33,9 +32,6 @@ from data_io.store.database import DATABASE_NAME
 from data_io.store.migrate import copy_database
 from data_io.store.records import NewImage
 from data_io.types import ImageRecord
-
-if TYPE_CHECKING:
-    from model.predictor import Predictor
 
 FIRST_ROUND = 60.0  # seconds; each of the next ones doubles what has been spent
 SHORTEST = 1.1  # the last round joins the one before it if it adds less than a tenth
@@ -125,6 +121,8 @@ class Run:
             self._plan = plan(STANDARD.price(full), self._trainings, self._after)
             if done:
                 self._resume(store, len(done))
+            elif self.arm.order == "queue":
+                self.models.look_first(store)
             for number in range(len(done) + 1, len(self._plan.ends) + 1):
                 record = self._round(store, number, done) | {"full": full}
                 self._keep(store, number, record)
@@ -238,7 +236,7 @@ class Run:
             if self._session is not None and record.id == self._session.image:
                 continue
             if self.arm.proposals:
-                proposals.propose(store, cast("Predictor", model), model.version, record)
+                self.models.propose(store, record)
                 made = store.proposal(record.id)
                 animals = made.instances if made else ()
             else:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.queue import Queue
+from app.workflow.first_looks import FirstLooks
 from app.workflow.looks import Looks
 from app.workflow.proposals import put_prediction, readable
 from app.workflow.teaching import PREFIX, is_instant, teachers
@@ -96,11 +97,14 @@ class InstantLearning:
         self._head: Head | None = None
         self._version = ""
         self._refused: set[str] = set()  # images that cannot be read
-        self._looks: Looks | None = None
+        self._first_looks: FirstLooks | None = None
+        self._known_looks: Looks | None = None
         self._visible: dict[str, float] = {}  # chance of animals that the queue knows of
 
     def step(self) -> bool:
         """Learn what is new, else propose for one image; False where nothing is left to do.
+
+        Before anybody has shown an animal there is no proposal, but a first look.
 
         Raises:
             DataError: the encoder cannot be had.
@@ -112,11 +116,28 @@ class InstantLearning:
         states = self.store.image_states()
         if self._learn(states):
             return True
-        record = self._next(states) if self._head is not None else None
+        if self._head is None:
+            return self.look_first(states)
+        self._first_looks = None  # its network
+        record = self._next(states)
         if record is None:
             return False
-        self._propose(record)
+        self.propose(record)
         return True
+
+    def look_first(self, states: Mapping[str, ImageState]) -> bool:
+        """Take one first look; False where no more are needed, and the encoder is there.
+
+        Raises:
+            DataError, StoreError: see `step`.
+        """
+        if self._first_looks is None:
+            self._first_looks = FirstLooks(self.store, self._queue, self._looks, self._threads)
+        if self._first_looks.step(states):
+            return True
+        if states:
+            encoder_file(self.store.project / "artifacts")  # while nobody waits for it
+        return False
 
     def model(self) -> InstantModel | None:
         """What is known now; None before somebody has shown an animal."""
@@ -212,7 +233,8 @@ class InstantLearning:
         done = one.proposal_version == self._version or one.id in self._refused
         return mine and not done and not one.excluded and one.verified != "whole"
 
-    def _propose(self, record: ImageRecord) -> None:
+    def propose(self, record: ImageRecord) -> None:
+        """Store what is known now as the proposal of an image; somebody has shown an animal."""
         assert self._head is not None
         try:
             maps = self._maps(record)
@@ -229,8 +251,6 @@ class InstantLearning:
         visible = foreground(made.probability)
         if abs(visible - self._visible.get(record.id, -1.0)) < NEWS:
             return
-        if self._looks is None:
-            self._looks = Looks(self.store, SOURCE)
         coarse = maps.levels[-1].astype(np.float32).transpose(2, 0, 1)
         vector = embedding(coarse, 1.0 - made.probability[0])
         self._looks.add(record.id, vector, visible)
@@ -241,6 +261,13 @@ class InstantLearning:
         self._refused.add(record.id)
 
     # --- features ---------------------------------------------------------------------------------
+
+    @property
+    def _looks(self) -> Looks:
+        """What the project's images look like."""
+        if self._known_looks is None:
+            self._known_looks = Looks(self.store, SOURCE)
+        return self._known_looks
 
     @property
     def _small(self) -> float:

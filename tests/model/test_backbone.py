@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from data_io.errors import DataError
-from model.backbone import BUNDLED, create_encoder, normalization
+from model.backbone import BUNDLED, create_classifier, create_encoder, normalization
 
 
 def test_bundled_weights_load_strictly_and_answer_sanely() -> None:
@@ -20,6 +20,20 @@ def test_bundled_weights_load_strictly_and_answer_sanely() -> None:
         assert 0.05 < features.std() < 20
     statistics = [v for k, v in encoder.state_dict().items() if k.endswith("running_var")]
     assert all(not torch.equal(v, torch.ones_like(v)) for v in statistics)
+
+
+def test_the_classifier_over_cells_is_the_published_one_on_their_mean() -> None:
+    name = "tf_efficientnet_lite0"
+    encoder, classifier = create_encoder(name, 32, pretrained=True).eval(), create_classifier(name)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        cells = classifier[:2](encoder(torch.rand(1, 3, 64, 96) * 2 - 1)[-1])
+        scores = classifier[2](cells).mean((2, 3))
+        weight = classifier[2].weight[:, :, 0, 0]
+        wanted = cells.mean((2, 3)) @ weight.T + classifier[2].bias
+    assert scores.shape == (1, 1000)
+    torch.testing.assert_close(scores, wanted)
+    assert scores.std() > 0.5
 
 
 def test_normalization_belongs_to_the_weights() -> None:

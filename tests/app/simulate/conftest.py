@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from app.simulate.truth import Hidden, HiddenImage
+from app.workflow import proposals
 from data_io.atomic import file_sha256
 from data_io.geometry import parts_of_mask, rle_of_mask
 from data_io.types import Instance
@@ -43,6 +44,7 @@ class FakeModels:
 
     def __init__(self):
         self.trainings = 0
+        self.looked = 0
 
     def trained(self, store, method, seed, number):
         self.trainings += 1
@@ -50,6 +52,13 @@ class FakeModels:
 
     def refiner(self, store):
         return lambda crop: crop[0] + 0.2  # bright is animal
+
+    def look_first(self, store):
+        self.looked += 1
+
+    def propose(self, store, record):
+        model = self.instant(store)
+        proposals.propose(store, model, model.version, record)
 
     def instant(self, store):
         states = store.image_states().values()

@@ -145,3 +145,11 @@ def test_highlights_are_answered(hidden, models, tmp_path):
         states = {region.state for one in store.images() for region in store.regions(one.id)}
     assert states <= {"fixed", "accepted"}
     assert "fixed" in states
+
+
+@pytest.mark.parametrize(("arm", "looks"), [("A4", 0), ("A9", 1)])
+def test_only_the_queue_takes_first_looks_and_once_a_run(hidden, models, tmp_path, arm, looks):
+    next(run(hidden, models, tmp_path / "run", arm).rounds())
+    again = run(hidden, models, tmp_path / "run", arm)
+    next(again.rounds())
+    assert models.looked == looks

@@ -21,17 +21,20 @@ from data_io.scenes import scene
 from data_io.store import Store
 from data_io.types import Instance, ModelVersion, Proposal
 from model.features import encoder_file
+from model.first_look import first_look_file
 
 WIDTH, HEIGHT, FRAMES = 320, 240, 4
 
 
 @pytest.fixture(scope="module")
-def encoder(tmp_path_factory):
-    return encoder_file(tmp_path_factory.mktemp("encoder"))
+def networks(tmp_path_factory):
+    """The encoder, and the network of first looks."""
+    folder = tmp_path_factory.mktemp("networks")
+    return encoder_file(folder), first_look_file(folder)
 
 
 @pytest.fixture
-def herd(tmp_path, encoder):
+def herd(tmp_path, networks):
     """A project of drawn frames without labels, and the animals' masks by image id."""
     folder = tmp_path / "photos"
     folder.mkdir()
@@ -45,7 +48,8 @@ def herd(tmp_path, encoder):
         store.add_category("cow")
         artifacts = store.project / "artifacts"
         artifacts.mkdir(exist_ok=True)
-        (artifacts / encoder.name).write_bytes(encoder.read_bytes())
+        for network in networks:
+            (artifacts / network.name).write_bytes(network.read_bytes())
         yield store, {one.id: drawn[Path(one.path).name] for one in store.images()}
 
 
@@ -81,10 +85,19 @@ def everything():
     return full_image(HEIGHT, WIDTH)
 
 
-def test_without_labels_nothing_is_proposed(herd):
-    store, _ = herd
-    run_out(InstantLearning(store, 1))
+def test_without_labels_nothing_is_proposed_and_every_image_is_looked_at(herd):
+    store, made = herd
+    assert run_out(InstantLearning(store, 1)) == 1 + FRAMES  # first it reads what is known
     assert versions(store) == {}
+    assert set(store.embeddings().images) == set(made)
+
+
+def test_the_encoder_waits_for_the_first_animal(herd):
+    store, _ = herd
+    (encoder,) = (store.project / "artifacts").glob("encoder-*")
+    encoder.unlink()
+    run_out(InstantLearning(store, 1))
+    assert encoder.is_file()
 
 
 def test_one_animal_brings_proposals_on_every_image(herd):
