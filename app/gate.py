@@ -227,7 +227,7 @@ def _as_first(
     """Whether the first version takes the place of the instant model.
 
     Without validation images both are tried on what both learned from. A network fits those better
-    than a head on frozen features does; where it does not even that, it has not learned enough.
+    than a head on frozen features does, and better than it does others: a draw is a loss there.
     """
     shared = cases.validation or cases.probes
     before = scores.measure(rival, shared, check) if rival and shared else {}
@@ -236,17 +236,19 @@ def _as_first(
         return Verdict(True, _first(found, cases.validation), kept)
     chosen = settings.load(store.project)
     made = compare(pairs, chosen.level)
-    good = _is_no_loss(made, chosen)
+    least = -chosen.worse if cases.validation else chosen.worse
+    good = _gains(made, least)
     kind = VALIDATION if cases.validation else "IoU"
-    words = [_figures(made, kind, INSTANT, good, chosen), _counted(found, before, pairs)]
+    words = [_figures(made, kind, INSTANT, chosen.level, least), _counted(found, before, pairs)]
     words += [] if cases.validation else ["on images that both learned from, for want of others"]
     words += [] if good else ["train longer, or label more images first"]
     why = f"{'promoted' if good else 'kept aside'}: {'; '.join(words)}"
     return Verdict(good, why, {**kept, "level": chosen.level, "difference": vars(made)})
 
 
-def _is_no_loss(made: Difference, chosen: Settings) -> bool:
-    return (made.mean if made.says_little else made.low) >= -chosen.worse
+def _gains(made: Difference, least: float) -> bool:
+    """Whether the new version gains so much; below 0: loses no more."""
+    return (made.mean if made.says_little else made.low) >= least
 
 
 def _compared(
@@ -268,8 +270,8 @@ def _compared(
     if not pairs:
         return _by_fresh(second, chosen, ahead, evidence)
     made = compare(pairs, chosen.level)
-    good = _is_no_loss(made, chosen)
-    figures = _figures(made, VALIDATION, ahead.id, good, chosen)
+    good = _gains(made, -chosen.worse)
+    figures = _figures(made, VALIDATION, ahead.id, chosen.level, -chosen.worse)
     words = [figures, _counted(found, before, pairs)]
     words += [] if good else [_worst(pairs)]
     words += [] if second is None else [f"a second opinion: {_opinion(second, ahead)}"]
@@ -298,17 +300,19 @@ def _first(found: Mapping[str, ImageScore], validation: Sequence[Truth]) -> str:
     )
 
 
-def _figures(made: Difference, kind: str, old: str, good: bool, chosen: Settings) -> str:
+def _figures(made: Difference, kind: str, old: str, level: float, least: float) -> str:
     where = _images(made.images) + (f" in {made.groups} groups" if made.groups else "")
     head = f"{kind} {made.new:.3f} against {made.old:.3f} of {old} on {where}"
-    interval = _interval(made, chosen.level)
+    interval, much = _interval(made, level), f"{abs(least):.3f}"
     if made.says_little:
-        return (
-            f"{head}; so few images say little ({interval}), so the mean alone decides, which may"
-            f" fall by {chosen.worse:.3f}"
-        )
-    end = "is not" if good else "may be"
-    return f"{head}, {interval}, {end} worse by more than the {chosen.worse:.3f} allowed"
+        rule = f"which {'may fall' if least < 0 else 'must rise'} by {much}"
+        return f"{head}; so few images say little ({interval}), so the mean alone decides, {rule}"
+    good = _gains(made, least)
+    if least < 0:
+        end = f"{'is not' if good else 'may be'} worse by more than the {much} allowed"
+    else:
+        end = f"{'is' if good else 'may not be'} better by the {much} asked for"
+    return f"{head}, {interval}, {end}"
 
 
 def _interval(made: Difference, level: float) -> str:

@@ -248,7 +248,12 @@ def test_without_validation_images_both_are_tried_on_what_both_learned(
     assert not bad.promoted
     assert "IoU 0.600 against 1.000 of the instant model on 6 images" in bad.why
     assert "on images that both learned from" in bad.why
-    assert judge(same, None, snapshot=snapshot, instant=shifted(4)).promoted
+    good = judge(same, None, snapshot=snapshot, instant=shifted(4))
+    assert good.promoted
+    assert "is better by the 0.020 asked for" in good.why
+    draw = judge(same, None, snapshot=snapshot, instant=same)
+    assert not draw.promoted  # a network fits what it learned better than it does others
+    assert "may not be better by the 0.020 asked for" in draw.why
 
 
 def test_one_image_is_no_reason_to_promote(judge: Judge, store: Store) -> None:
