@@ -154,6 +154,10 @@ SINGLE = (
     "it learned from one image only and no other labeled image can tell whether that was enough;"
     " label another one and train again"
 )
+BY_HEART = (
+    "that it learned by heart cannot tell whether it does better than the instant model on others;"
+    " label more and train again, or label validation images"
+)
 UNCHECKED = "promoted without a check: the project has no validation images that are verified"
 
 
@@ -227,13 +231,16 @@ def _as_first(
     """Whether the first version takes the place of the instant model.
 
     Without validation images both are tried on what both learned from. A network fits those better
-    than a head on frozen features does, and better than it does others: a draw is a loss there.
+    than a head on frozen features does, and better than it does others: a draw is a loss there, and
+    few images it knows by heart.
     """
     shared = cases.validation or cases.probes
     before = scores.measure(rival, shared, check) if rival and shared else {}
     pairs = [_pair(found[id], one.iou) for id, one in before.items() if id in found]
     if not pairs:
         return Verdict(True, _first(found, cases.validation), kept)
+    if not cases.validation and len(pairs) < FEW:
+        return Verdict(False, f"kept aside: {_images(len(pairs))} {BY_HEART}", kept)
     chosen = settings.load(store.project)
     made = compare(pairs, chosen.level)
     least = -chosen.worse if cases.validation else chosen.worse
@@ -305,8 +312,10 @@ def _figures(made: Difference, kind: str, old: str, level: float, least: float) 
     head = f"{kind} {made.new:.3f} against {made.old:.3f} of {old} on {where}"
     interval, much = _interval(made, level), f"{abs(least):.3f}"
     if made.says_little:
-        rule = f"which {'may fall' if least < 0 else 'must rise'} by {much}"
-        return f"{head}; so few images say little ({interval}), so the mean alone decides, {rule}"
+        return (
+            f"{head}; so few images say little ({interval}), so the mean alone decides, which may"
+            f" fall by {much}"
+        )
     good = _gains(made, least)
     if least < 0:
         end = f"{'is not' if good else 'may be'} worse by more than the {much} allowed"

@@ -256,6 +256,16 @@ def test_without_validation_images_both_are_tried_on_what_both_learned(
     assert "may not be better by the 0.020 asked for" in draw.why
 
 
+def test_few_images_learned_by_heart_say_nothing_of_others(judge: Judge, store: Store) -> None:
+    for record in store.images()[4:]:
+        store.set_excluded(record.id, True)
+    snapshot = write_snapshot(store, store.project / "snapshots").folder
+    found = judge(same, None, snapshot=snapshot, instant=shifted(4))
+    assert not found.promoted
+    assert "kept aside: 4 images that it learned by heart" in found.why
+    assert judge(same, None, snapshot=snapshot).promoted  # nothing else proposes
+
+
 def test_one_image_is_no_reason_to_promote(judge: Judge, store: Store) -> None:
     first, *others = store.images()
     for record in others:
