@@ -1,9 +1,10 @@
-"""The demo project: synthetic barn scenes, three labeled and forty not."""
+"""The demo project: synthetic barn scenes, three labeled, five for validation, the rest not."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 from app import jobs
@@ -15,7 +16,7 @@ from data_io.simplify import simplify
 from data_io.store import NewImage, Store
 from data_io.types import ImageRecord, Instance, Job
 
-LABELED, UNLABELED, SEED = 3, 40, 1
+LABELED, JUDGES, UNLABELED, SEED = 3, 5, 35, 1
 CATEGORY = "cow"
 AUTHOR = "demo"
 FIRST_MINUTES = 2.0
@@ -39,7 +40,7 @@ def create(store: Store, progress: Callable[[int, int], None] | None = None) -> 
     if is_demo(store.project):
         return
     folder = store.project / "images" / "demo"
-    scenes = dict(write_demo(folder, LABELED + UNLABELED, SEED, progress))
+    scenes = dict(write_demo(folder, LABELED + JUDGES + UNLABELED, SEED, progress))
     groups = {name: name.rpartition("/")[0] for name in scenes}
     infos = {name: inspect(folder / name) for name in scenes}
     store.add_images(
@@ -49,13 +50,27 @@ def create(store: Store, progress: Callable[[int, int], None] | None = None) -> 
         ]
     )
     category = store.add_category(CATEGORY).id
-    # One scene a camera: three frames of one clip would show the same animals three times.
-    first = {group: name for name, group in reversed(groups.items())}
-    for name in list(dict.fromkeys([*reversed(first.values()), *scenes]))[:LABELED]:
+    learned, judges = _chosen(groups)
+    for name in (*learned, *judges):
         record = store.image_by_path(folder / name)
         if record is not None and store.revision(record.id) is None:
             _label(store, record, scenes[name], category)
+    records = (store.image_by_path(folder / name) for name in judges)
+    store.set_splits({one.id: "val" for one in records if one is not None})
     jobs.write_json(store.project / _MARK, {"seed": SEED, "scenes": len(scenes)})
+
+
+def _chosen(groups: dict[str, str]) -> tuple[list[str], list[str]]:
+    """The scenes to learn from, and those that judge; `groups` maps a scene to its camera.
+
+    One scene a camera: three frames of one clip would show the same animals three times. What
+    judges comes from the cameras' last clips, what is learned from their first.
+    """
+    first = {group: name for name, group in reversed(groups.items())}
+    last = {group: name for name, group in groups.items()}
+    learned = list(dict.fromkeys([*reversed(first.values()), *groups]))[:LABELED]
+    others = (name for name in dict.fromkeys([*last.values(), *groups]) if name not in learned)
+    return learned, list(islice(others, JUDGES))
 
 
 def start_first_training(store: Store) -> Job | None:
