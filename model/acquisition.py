@@ -22,7 +22,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from model.group_order import (
-    COVERING_EMPTY,
+    COVERING,
     COVERING_LATE,
     UNSURE,
     UNSURE_LATE,
@@ -292,7 +292,10 @@ def _why_covers(candidate: Candidate, entry: Entry) -> str:
     group = f"group {candidate.group}"
     if entry.stage == COVERING_LATE:
         return f"To cover {group}; much like an image that comes earlier or was reviewed"
-    animals = "; probably no animal in it" if entry.stage == COVERING_EMPTY else ""
+    animals = ""
+    if candidate.foreground is not None and candidate.foreground < RankConfig().empty:
+        animals = "; probably no animal in it"
+        animals += ", which shows the ground" if entry.stage == COVERING else ""
     if entry.key == 0:
         return f"First image of {group}: nothing like it was labeled yet{animals}"
     if entry.alike == 0:

@@ -22,6 +22,7 @@ from model.sequence_line import Line
 
 UNSURE, UNSURE_LATE, COVERING, COVERING_EMPTY, COVERING_LATE = range(5)
 Cell = tuple[int | None, bool]  # cluster, and whether probably without an animal
+_IN_TURN = (COVERING, COVERING_EMPTY)
 COVER = -1  # the lane of images to cover; the others are strata, 0 the rarest category
 
 
@@ -33,6 +34,7 @@ class RankConfig:
     neighbor_gap: int = 1  # images this close in a sequence are near-duplicates, unless known to
     alike_gap: int = 4  # look different; so are images this close that are of one cluster
     empty: float = 0.5  # chance of visible animals below which an image counts as empty
+    full: int = 4  # images with animals to cover for each empty one that comes among them
 
 
 class Look(NamedTuple):
@@ -159,7 +161,9 @@ class GroupOrder:
         self._by_worth: dict[int, list[int]] = defaultdict(list)
         self._seen: dict[int | None, list[int]] = defaultdict(list)  # by cluster
         self._left: dict[Cell, list[int]] = defaultdict(list)
+        self._empty = 0  # of those seen
         for position, look in enumerate(self._looks):
+            self._empty += self._is_seen(look) and look.empty
             for line in self._lines_of(look):
                 line.append(position)
         for ranked in self._by_worth.values():
@@ -204,11 +208,14 @@ class GroupOrder:
     def _is_unsure(self, look: Look) -> bool:
         return look.worth is not None and not self._cover
 
+    def _is_seen(self, look: Look) -> bool:
+        return look.reviewed or self._is_unsure(look)
+
     def _lines_of(self, look: Look) -> list[list[int]]:
         """The lists of positions that hold such an image, those by worth first."""
         unsure = self._is_unsure(look)
         lines = [self._by_worth[look.lane]] if unsure else []
-        if look.reviewed or unsure:
+        if self._is_seen(look):
             return [*lines, self._seen[look.cluster]]
         return [self._left[look.cluster, look.empty]]
 
@@ -216,12 +223,14 @@ class GroupOrder:
         return -(self._looks[position].worth or 0.0), self._numbers[position]
 
     def _take(self, position: int, look: Look) -> None:
+        self._empty -= self._is_seen(look) and look.empty
         *ranked, line = self._lines_of(look)
         del line[bisect_left(line, position)]
         for own in ranked:
             del own[bisect_left(own, self._rank(position), key=self._rank)]
 
     def _give(self, position: int, look: Look) -> None:
+        self._empty += self._is_seen(look) and look.empty
         *ranked, line = self._lines_of(look)
         insort(line, position)
         for own in ranked:
@@ -248,12 +257,29 @@ class GroupOrder:
             yield Entry(UNSURE_LATE, key, 0.0, 0.0, numbers[i], 0, numbers[i], lane)
 
     def _covering(self) -> Iterator[Entry]:
-        """The least seen cluster first; `key` counts the images of the whole group."""
-        cells = [self._cell(key).after(None) for key in list(self._left)]
-        ahead = sum(map(len, self._seen.values()))
-        for place, one in enumerate(heapq.merge(*cells), ahead):
+        """The least seen cluster first; `key` counts the images of the whole group.
+
+        An empty image costs a second, and none teaches as much of what the ground looks like: one
+        comes behind the first image with animals, then one for every `full` of those.
+        """
+        herds, grounds = (
+            heapq.merge(*(self._cell(key).after(None) for key in list(self._left) if key[1] == own))
+            for own in (False, True)
+        )
+        ahead, empty = sum(map(len, self._seen.values())), self._empty
+        herd, ground = next(herds, None), next(grounds, None)
+        while herd or ground:
+            due = ahead > empty and empty <= (ahead - empty - 1) // self._config.full
+            early = due and herd and ground and (herd.stage, ground.stage) == _IN_TURN
+            if ground and (early or not herd or ground < herd):
+                one = ground._replace(stage=COVERING) if early else ground
+                ground, empty = next(grounds, None), empty + 1
+            else:
+                assert herd is not None
+                one, herd = herd, next(herds, None)
             tie = one.tie, one.turn, one.number, COVER, int(one.key)
-            yield Entry(one.stage, float(place), one.gap, one.middle, *tie)
+            yield Entry(one.stage, float(ahead), one.gap, one.middle, *tie)
+            ahead += 1
 
     def _cell(self, key: Cell) -> Lane:
         if key not in self._cells:

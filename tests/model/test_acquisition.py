@@ -121,13 +121,29 @@ def test_coverage_shows_every_kind_of_picture_before_a_second_one() -> None:
 
 def test_images_that_probably_show_animals_come_before_empty_ones() -> None:
     pool = [
-        Candidate("empty", "A", None, 0, foreground=0.1),
+        Candidate("empty", "C", None, 0, foreground=0.1),
         Candidate("unknown", "A", None, 5),
         Candidate("herd", "B", None, 0, foreground=0.9),
     ]
     for strategy in (coverage(), STRATEGIES["random"](0, 0)):
         assert order(pool, strategy)[-1] == "empty"
     assert "probably no animal" in coverage().rank(pool)[-1].why
+
+
+def test_an_empty_image_shows_the_ground_after_the_first_herd_and_every_fourth_further_one() -> (
+    None
+):
+    herds = [Candidate(f"h{n}", "A", None, 10 * n, foreground=0.9) for n in range(9)]
+    grounds = [Candidate(f"g{n}", "A", None, 10 * n + 5, foreground=0.1) for n in range(5)]
+    strategy = Grouped(cover=True, config=RankConfig(neighbor_gap=0))
+    picks = strategy.rank([*herds, *grounds])
+    assert "".join(pick.image[0] for pick in picks) == "hghhhhghhhhggg"
+    shown = [pick.why for pick in picks if pick.image[0] == "g"]
+    assert ["shows the ground" in why for why in shown] == [True, True, False, False, False]
+    assert all("probably no animal" in why for why in shown)
+    done = [replace(one, reviewed=True) for one in (herds[4], grounds[2])]
+    rest = [*herds[:4], *herds[5:], *grounds[:2], *grounds[3:], *done]
+    assert "".join(image[0] for image in order(rest, strategy)) == "hhhhghhhhggg"
 
 
 def test_images_with_a_proposal_come_before_those_without() -> None:
@@ -299,11 +315,26 @@ def _by_distance(
             ahead = sum(s.group == c.group for s in counted)
             return (stage, len(near), *rest), (stage, ahead, *rest)
 
-        firsts = [
-            min((c for c in left if c.group == group), key=lambda c: keys(c)[0])
-            for group in {c.group for c in left}
-        ]
-        best = min(firsts, key=lambda c: keys(c)[1])
+        firsts = {}
+        for group in {c.group for c in left}:
+            herds, grounds = (
+                sorted(
+                    (c for c in left if c.group == group and bool(cell(c, config)[2]) == empty),
+                    key=lambda c: keys(c)[0],
+                )
+                for empty in (False, True)
+            )
+            both = [*herds[:1], *grounds[:1]]
+            first = min(both, key=lambda c: keys(c)[0])
+            stage, *rest = keys(first)[1]
+            own = [bool(cell(c, config)[2]) for c in counted if c.group == group]
+            full, empty = own.count(False), own.count(True)
+            stages = [keys(c)[0][0] for c in both]
+            if stages == [0, 1] and len(both) == 2 and full and empty <= (full - 1) // config.full:
+                first, stage = grounds[0], 0
+                rest = list(keys(first)[1][1:])
+            firsts[first.image] = (first, (stage, *rest))
+        best, _ = min(firsts.values(), key=lambda one: one[1])
         left.remove(best)
         counted.append(best)
         queue.append(best.image)
