@@ -67,7 +67,7 @@ class TrainedModels:
 
     Args:
         settings: of `model.config.train_config`; method and seed come from the run.
-        refine: trainings teach the click tool as well.
+        refine: there is the click tool: trainings teach it, and it draws outlines again.
         gate: whether the app's gate decides; otherwise every version is promoted.
     """
 
@@ -139,7 +139,8 @@ class TrainedModels:
 
     def _learning_of(self, store: Store) -> InstantLearning:
         if self._learning is None or self._learning.store is not store:
-            self._learning = InstantLearning(store, self._settings.get("threads"))
+            threads = self._settings.get("threads")
+            self._learning = InstantLearning(store, threads, sharp=self._refine)
         return self._learning
 
     def refiner(self, store: Store) -> Answer:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from app.queue import Queue
 from app.workflow.first_looks import FirstLooks
 from app.workflow.looks import Looks
 from app.workflow.proposals import put_prediction, readable
+from app.workflow.sharpening import IMAGES, Sharpener, Sharpening, Taught
 from app.workflow.teaching import PREFIX, is_instant, teachers
 from data_io.artifacts import Artifacts
 from data_io.errors import DataError
@@ -32,6 +34,7 @@ from model.instant import Head, Lesson
 from model.prediction import Prediction
 
 FRONT = 64  # places of the queue that get new proposals after every save
+SHARP = 8  # the first of them, whose outlines are drawn again
 SIDES = (512, 768, 1152, 1728)  # long sides images may be looked at, pixels
 PORTION = 8  # images learned before the head is fitted again
 LEAST = 16.0  # pixels that the smaller animals must have left
@@ -59,11 +62,13 @@ class InstantModel:
     categories: tuple[str, ...]
     small: float  # pixels of the smaller animals, 0 = not known
     encoder: Encoder
+    sharpener: Sharpener | None  # draws its outlines again
 
     def predict(self, image: NDArray[np.uint8]) -> Prediction:
         """Propose for an image (H, W, 3) uint8 RGB."""
         maps = self.encoder.maps(image, side_for(max(image.shape[:2]), self.small))
-        return instant.predict(maps, self.head, self.categories, self.version, self.small)
+        made = instant.predict(maps, self.head, self.categories, self.version, self.small)
+        return self.sharpener(image, made) if self.sharpener else made
 
 
 def side_for(longest: int, small: float) -> int:
@@ -83,14 +88,16 @@ class InstantLearning:
 
     Args:
         store: the project.
-        threads: of the encoder on the CPU.
+        threads: of the networks on the CPU.
+        sharp: the refiner draws its outlines again where that helps; see `sharpening`.
     """
 
-    def __init__(self, store: Store, threads: int | None = None) -> None:
+    def __init__(self, store: Store, threads: int | None = None, sharp: bool = True) -> None:
         self.store = store
         self._threads = threads
         self._artifacts = Artifacts(store.project)
         self._queue = Queue(store)
+        self._sharpening = Sharpening(store, threads) if sharp else None
         self._encoder: Encoder | None = None
         self._taught: dict[str, _Taught] = {}
         self._categories: tuple[str, ...] = ()
@@ -119,10 +126,11 @@ class InstantLearning:
         if self._head is None:
             return self.look_first(states)
         self._first_looks = None  # its network
-        record = self._next(states)
+        sharpener = self._sharpener()
+        place, record = self._next(states, self._named(sharpener))
         if record is None:
             return False
-        self.propose(record)
+        self._propose(record, sharpener if place < SHARP else None)
         return True
 
     def look_first(self, states: Mapping[str, ImageState]) -> bool:
@@ -145,8 +153,9 @@ class InstantLearning:
             pass
         if self._head is None:
             return None
-        known = self._version, self._head, self._categories, self._small
-        return InstantModel(*known, self._ready())
+        sharpener = self._sharpener()
+        known = self._named(sharpener), self._head, self._categories, self._small
+        return InstantModel(*known, self._ready(), sharpener)
 
     # --- learning ---------------------------------------------------------------------------------
 
@@ -212,39 +221,76 @@ class InstantLearning:
 
     # --- proposing --------------------------------------------------------------------------------
 
-    def _next(self, states: Mapping[str, ImageState]) -> ImageRecord | None:
-        """The image that most needs a proposal.
+    def _next(
+        self, states: Mapping[str, ImageState], version: str
+    ) -> tuple[int, ImageRecord | None]:
+        """The image that most needs a proposal, and its place in the queue.
 
-        The front of the queue follows every save, all others get their first proposal. An image
-        that a person has begun keeps the proposals it has: they must not change under the hand.
+        The front of the queue follows every save, its first places with outlines drawn again, which
+        takes longer; all others get their first proposal. An image that a person has begun keeps
+        the proposals it has: they must not change under the hand.
+
+        Args:
+            version: of proposals at the first places.
         """
-        for item in self._queue.ranked(FRONT):
+        for place, item in enumerate(self._queue.ranked(FRONT)):
             one = states.get(item.image)
-            if one is not None and self._wants(one) and not (one.revision and one.proposal_version):
-                return self.store.image(one.id)
+            fresh = {version} if place < SHARP else {version, self._version}
+            begun = one is not None and one.revision and one.proposal_version
+            if one is not None and self._wants(one, fresh) and not begun:
+                return place, self.store.image(one.id)
         for one in states.values():
-            if one.proposal_version is None and self._wants(one):
-                return self.store.image(one.id)
-        return None
+            if one.proposal_version is None and self._wants(one, set()):
+                return FRONT, self.store.image(one.id)
+        return FRONT, None
 
-    def _wants(self, one: ImageState) -> bool:
+    def _wants(self, one: ImageState, fresh: Collection[str]) -> bool:
         """Whether an image may get this model's proposal; those somebody asked for stay."""
         mine = one.proposal_version is None or is_instant(one.proposal_version)
-        done = one.proposal_version == self._version or one.id in self._refused
+        done = one.proposal_version in fresh or one.id in self._refused
         return mine and not done and not one.excluded and one.verified != "whole"
 
     def propose(self, record: ImageRecord) -> None:
         """Store what is known now as the proposal of an image; somebody has shown an animal."""
-        assert self._head is not None
+        self._propose(record, self._sharpener())
+
+    def _propose(self, record: ImageRecord, sharpener: Sharpener | None) -> None:
         try:
             maps = self._maps(record)
+            made = self._predicted(maps, self._named(sharpener))
+            made = sharpener(readable(record), made) if sharpener else made
         except DataError as error:
             self._refuse(record, error)
             return
-        known = self._categories, self._version, self._small
-        made = instant.predict(maps, self._head, *known)
-        put_prediction(self.store, self._version, record, made)
+        put_prediction(self.store, self._named(sharpener), record, made)
         self._look(record, maps, made)
+
+    def _predicted(self, maps: FeatureMaps, version: str) -> Prediction:
+        assert self._head is not None
+        return instant.predict(maps, self._head, self._categories, version, self._small)
+
+    def _named(self, sharpener: Sharpener | None) -> str:
+        """The version of proposals, by what the model has learned and what draws its outlines."""
+        return f"{self._version}-{sharpener.name}" if sharpener else self._version
+
+    def _sharpener(self) -> Sharpener | None:
+        """What draws outlines again, tried on the animals that were drawn last."""
+        if self._sharpening is None:
+            return None
+        animals = sum(len(one.sizes) for one in self._taught.values())
+        return self._sharpening.sharpener(self._last_taught, animals)
+
+    def _last_taught(self) -> list[Taught]:
+        with_animals = [image for image, one in self._taught.items() if one.sizes]
+        return [self._as_taught(image) for image in with_animals[: -IMAGES - 1 : -1]]
+
+    def _as_taught(self, image: str) -> Taught:
+        record, revision = self.store.image(image), self.store.revision(image)
+        return Taught(
+            revision.instances if revision else (),
+            partial(readable, record),
+            lambda: self._predicted(self._maps(record), self._version),
+        )
 
     def _look(self, record: ImageRecord, maps: FeatureMaps, made: Prediction) -> None:
         """Keep what the image looks like, and whether it shows animals, for the queue."""

@@ -58,9 +58,9 @@ def change(
     height, width = image.shape[:2]
     if not (0 <= clicks[-1].x < width and 0 <= clicks[-1].y < height):
         return Change((), ())
-    left, top, right, bottom = _region(parts, clicks, usual, height, width)
+    left, top, right, bottom = region(parts, clicks, usual, height, width)
     part = np.ascontiguousarray(image[top:bottom, left:right])
-    before = _raster(parts, left, top, *part.shape[:2])
+    before = raster(parts, left, top, *part.shape[:2])
     moved = [Click(one.x - left, one.y - top, one.positive) for one in clicks]
     after = clicked(answer, part, before, moved, usual, free)
     return Change(
@@ -68,12 +68,13 @@ def change(
     )
 
 
-def _region(
+def region(
     parts: Parts, clicks: Sequence[Click], usual: float, height: int, width: int
 ) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom of all that a click may look at or change."""
+    """Left, top, right, bottom of all that a click may look at or change; one of both there is."""
     rings = [part.outer for part in parts]
-    points = np.concatenate([np.array([(one.x, one.y) for one in clicks], np.float64), *rings])
+    places = np.array([(one.x, one.y) for one in clicks], np.float64).reshape(-1, 2)
+    points = np.concatenate([places, *rings])
     low, high = points.min(0), points.max(0)
     more = MARGIN * max(float((high - low).max()), 2 * FIRST * usual, LEAST)
     left, top = np.maximum(0, np.floor(low - more)).astype(int)
@@ -81,7 +82,8 @@ def _region(
     return int(left), int(top), int(right), int(bottom)
 
 
-def _raster(parts: Parts, left: int, top: int, height: int, width: int) -> Mask:
+def raster(parts: Parts, left: int, top: int, height: int, width: int) -> Mask:
+    """(H, W) bool, the parts in a piece of the image whose corner is at left, top."""
     if not parts:
         return np.zeros((height, width), np.bool_)
     corner = np.array([left, top])
@@ -103,7 +105,7 @@ def clicked(
         return before
     nothing = not before.any()
     window = Window.for_click(before, inside, usual)
-    found = _asked(answer, image, before, inside, window)
+    found = asked(answer, image, before, inside, window)
     for _ in range(LOOKS if free or nothing else 0):
         better = Window.for_click(found, inside, usual)
         wider = better.side >= AGAIN * window.side
@@ -111,7 +113,7 @@ def clicked(
         narrower = window.side >= AGAIN * better.side and nothing
         if not found.any() or not (wider or narrower):
             break
-        found, window = _asked(answer, image, before, inside, better), better
+        found, window = asked(answer, image, before, inside, better), better
     touch = max(TOUCH, TOUCH * window.side / SIDE)
     return answered(before, found, inside, free, touch)
 
@@ -139,14 +141,14 @@ def _whole(answer: Answer, image: Bytes, before: Mask, clicks: Sequence[Click]) 
     if not before.any():
         return ()
     window = Window.for_click(before, clicks, 0.0)
-    found = _asked(answer, image, before, clicks, window)
+    found = asked(answer, image, before, clicks, window)
     return parts_of_mask(touched(found, before))
 
 
-def _asked(
+def asked(
     answer: Answer, image: Bytes, before: Mask, clicks: Sequence[Click], window: Window
 ) -> Mask:
-    """What a network answers; as before where it was not shown the image."""
+    """What a network answers, clicks or none; as before where it was not shown the image."""
     side = window.finest if before.any() else SIDE
     seen = crop(image, before, clicks, window, side)
     found, shown = pasted(answer(seen), window, *before.shape)

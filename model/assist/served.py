@@ -55,10 +55,15 @@ def answer_file(weights: Path, folder: Path) -> Path:
     """
     if not weights.is_file():
         raise DataError(weights, "there are no weights of the refiner", "install the project anew")
-    path = folder / f"refiner-{file_sha256(weights)[:12]}.onnx"
+    path = exported(weights, folder)
     if not path.is_file():
         export_aside("model.assist.served", [weights, path], path, "the refiner")
     return path
+
+
+def exported(weights: Path, folder: Path) -> Path:
+    """Where the exported file of these weights lies in a folder, or will lie."""
+    return folder / f"refiner-{file_sha256(weights)[:12]}.onnx"
 
 
 def export(weights: Path, path: Path) -> None:
