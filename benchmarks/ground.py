@@ -24,9 +24,9 @@ from app.simulate.truth import HiddenImage
 from app.workflow.instant import SMALL, side_for
 from benchmarks.common import ROOT, append, provenance, records, tree
 from benchmarks.simulate import drone
-from data_io.geometry import area_of_rle, full_image, mask_of_parts, mask_of_rle, parts_of_rle
+from data_io.geometry import area_of_rle, full_image, mask_of_parts, parts_of_rle
 from data_io.images import read
-from data_io.types import Instance
+from data_io.types import Instance, Parts
 from model import instant
 from model.features import Encoder, FeatureMaps, encoder_file
 from model.instant import Head
@@ -84,32 +84,50 @@ def drawn(pool: Pool, draw: int) -> dict[str, Any]:
 
 def scored(pool: Pool, taught: Sequence[HiddenImage], judged: Sequence[HiddenImage]) -> float:
     """IoU of all proposed pixels of the judged images after a fit to the others."""
+    head, small = fitted(pool, taught)
+    both = either = 0
+    for image in judged:
+        size = image.height, image.width
+        found, truth = (
+            _union(parts, size)
+            for parts in (
+                [one.parts for one in proposed(pool, image, head, small)],
+                [parts_of_rle(rle) for _, rle in image.animals],
+            )
+        )
+        both += int((found & truth).sum())
+        either += int((found | truth).sum())
+    return both / either if either else 1.0
+
+
+def fitted(pool: Pool, taught: Sequence[HiddenImage]) -> tuple[Head, float]:
+    """The instant model after these labeled images, and the size of their smaller animals."""
     sizes = [area_of_rle(rle) ** 0.5 for one in taught for _, rle in one.animals]
     small = float(np.percentile(sizes, SMALL))
     lessons = []
     for image in taught:
-        animals = [
-            Instance(str(k), "cow", parts_of_rle(rle)) for k, (_, rle) in enumerate(image.animals)
-        ]
+        animals = drawn_on(image)
         size = image.height, image.width
         known = instant.known_classes(animals, full_image(*size), CLASSES, *size)
         lessons.append(instant.lesson(pool.maps(image, small), known, animals))
-    head = instant.fit([one for one in lessons if one is not None], 2)
-    both = either = 0
-    for image in judged:
-        found, truth = _proposed(pool, image, head, small), np.zeros((image.height, image.width))
-        for _, rle in image.animals:
-            truth += mask_of_rle(rle)
-        both += int((found & (truth > 0)).sum())
-        either += int((found | (truth > 0)).sum())
-    return both / either if either else 1.0
+    return instant.fit([one for one in lessons if one is not None], 2), small
 
 
-def _proposed(pool: Pool, image: HiddenImage, head: Head, small: float) -> np.ndarray:
-    made = instant.predict(pool.maps(image, small), head, ["cow"], "v", small)
-    found = np.zeros((image.height, image.width), np.bool_)
-    for one in made.instances:
-        found |= mask_of_parts(one.parts, image.height, image.width)
+def drawn_on(image: HiddenImage) -> list[Instance]:
+    """The true animals of an image."""
+    rles = enumerate(rle for _, rle in image.animals)
+    return [Instance(str(k), "cow", parts_of_rle(rle)) for k, rle in rles]
+
+
+def proposed(pool: Pool, image: HiddenImage, head: Head, small: float) -> tuple[Instance, ...]:
+    """What the instant model proposes."""
+    return instant.predict(pool.maps(image, small), head, ["cow"], "v", small).instances
+
+
+def _union(parts: Sequence[Parts], size: tuple[int, int]) -> np.ndarray:
+    found = np.zeros(size, np.bool_)
+    for one in parts:
+        found |= mask_of_parts(one, *size)
     return found
 
 

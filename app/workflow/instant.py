@@ -289,7 +289,7 @@ class InstantLearning:
         return Taught(
             revision.instances if revision else (),
             partial(readable, record),
-            lambda: self._predicted(self._maps(record), self._version),
+            lambda: self._predicted(self._maps(record), self._version).instances,
         )
 
     def _look(self, record: ImageRecord, maps: FeatureMaps, made: Prediction) -> None:

@@ -37,7 +37,7 @@ class Taught:
 
     drawn: tuple[Instance, ...]
     pixels: Callable[[], Bytes]
-    propose: Callable[[], Prediction]
+    propose: Callable[[], Sequence[Instance]]
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Sharpening:
             return None
         trial = served.name, animals.bit_length()
         if trial != self._tried:
-            self._helps = _gain(served, taught()) >= GAIN
+            self._helps = gain(served, taught()) >= GAIN
             self._tried = trial
         return served if self._helps else None
 
@@ -106,18 +106,18 @@ def _name(source: Path) -> str:
     return "general" if source.parent.name == "artifacts" else source.parent.name
 
 
-def _gain(sharpener: Sharpener, taught: Sequence[Taught]) -> float:
+def gain(sharpener: Sharpener, taught: Sequence[Taught]) -> float:
     """By how much the IoU with drawn animals rises, on average; 0 where none is proposed."""
     gains: list[float] = []
     for one in taught[:IMAGES]:
         try:
-            pixels, made = one.pixels(), one.propose()
+            pixels, proposed = one.pixels(), one.propose()
         except DataError as error:  # it is gone; its labels teach all the same
             logging.warning("%s", error)
             continue
-        matched = _matched(one.drawn, made.instances, pixels.shape[:2])
+        matched = _matched(one.drawn, proposed, pixels.shape[:2])
         chosen = list(islice(matched, ANIMALS - len(gains)))
-        again = sharpened(sharpener.answer, pixels, [proposed for _, proposed, _ in chosen])
+        again = sharpened(sharpener.answer, pixels, [rough for _, rough, _ in chosen])
         for (drawn, _, before), new in zip(chosen, again, strict=True):
             gains.append(rle_iou(rle_of_parts(new.parts, *pixels.shape[:2]), drawn) - before)
     return float(np.mean(gains)) if gains else 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -10,10 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app.queue import Queue
 from app.workflow import instant as instant_learning
 from app.workflow import teaching
 from app.workflow.imports import import_source
 from app.workflow.instant import InstantLearning
+from app.workflow.sharpening import Sharpening
 from app.workflow.teaching import is_instant, teachers
 from app.workflow.training import version_folder
 from data_io.geometry import full_image, mask_of_parts, parts_of_mask, parts_to_json
@@ -269,3 +272,48 @@ def test_of_many_images_always_the_same_few_teach(herd, monkeypatch):
     assert few == set(sorted(list(made)[:3])[:2])
     save(store, made, list(made)[3])
     assert len(few & {one.id for one in teachers(store.image_states())}) >= 1
+
+
+def test_only_the_front_of_the_queue_gets_outlines_drawn_again(herd, monkeypatch):
+    store, made = herd
+    monkeypatch.setattr(instant_learning, "SHARP", 1)
+
+    class Twice:
+        name = "herd"
+
+        def __call__(self, image, made):
+            return replace(made, instances=made.instances[:1])
+
+    monkeypatch.setattr(Sharpening, "sharpener", lambda self, taught, animals: Twice())
+    save(store, made, next(iter(made)), verified=everything())
+    learning = InstantLearning(store, 1)
+    run_out(learning)
+    front, *rest = [item.image for item in Queue(store).ranked()]
+    drawn = versions(store)
+    assert drawn[front] == learning.model().version
+    assert drawn[front].endswith("-herd")
+    assert is_instant(drawn[front])
+    assert not any(drawn[image].endswith("-herd") for image in rest)
+    assert len(store.proposal(front).instances) == 1
+    plain = InstantLearning(store, 1, sharp=False).model()
+    assert drawn[rest[0]] == plain.version
+    assert run_out(InstantLearning(store, 1)) == 1  # nothing is proposed a second time
+
+
+def test_a_drawn_image_is_what_the_refiner_is_tried_on(herd, monkeypatch):
+    store, made = herd
+    first, second, *_ = made
+    save(store, made, first, most=2)
+    save(store, made, second, verified=everything())
+    seen = []
+
+    def tried(self, taught, animals):
+        seen.append((animals, [(len(one.drawn), one.pixels().shape) for one in taught()]))
+        assert all(one.propose() for one in taught())
+
+    monkeypatch.setattr(Sharpening, "sharpener", tried)
+    InstantLearning(store, 1).model()
+    counts = [len(cows(store, made[second])), 2]
+    shape = made[first].image.shape
+    assert seen[-1][0] == sum(counts)
+    assert sorted(seen[-1][1]) == sorted((count, shape) for count in counts)
