@@ -62,7 +62,7 @@ class Sharpening:
 
     def __init__(self, store: Store, threads: int | None = None) -> None:
         self._store, self._threads = store, threads
-        self._artifacts = store.project / "artifacts"
+        self._general = exported(GENERAL, store.project / "artifacts")
         self._source: Path | None = None
         self._served: Sharpener | None = None
         self._tried: tuple[str, int] | None = None
@@ -88,22 +88,18 @@ class Sharpening:
 
     def _ready(self) -> Sharpener | None:
         source = weights_in_use(self._store)
-        source = exported(GENERAL, self._artifacts) if source == GENERAL else source
+        source = self._general if source == GENERAL else source
         if not source.is_file():
             return None
         if source != self._source:
             try:
-                self._served = Sharpener(_name(source), Served(source, self._threads))
+                name = "general" if source == self._general else source.parent.name
+                self._served = Sharpener(name, Served(source, self._threads))
             except DataError as error:
                 logging.warning("%s", error)
                 self._served = None
             self._source = source
         return self._served
-
-
-def _name(source: Path) -> str:
-    """The version's whose refiner it is; the general one lies with other exports."""
-    return "general" if source.parent.name == "artifacts" else source.parent.name
 
 
 def gain(sharpener: Sharpener, taught: Sequence[Taught]) -> float:
@@ -126,12 +122,14 @@ def gain(sharpener: Sharpener, taught: Sequence[Taught]) -> float:
 def _matched(
     drawn: Sequence[Instance], proposed: Sequence[Instance], size: tuple[int, ...]
 ) -> Iterator[tuple[Rle, Instance, float]]:
-    """Each drawn animal with the proposal that overlaps it most, and their IoU."""
+    """Each drawn animal with the proposal that overlaps it most, once each, and their IoU."""
     height, width = size
+    used: set[int] = set()
     rasters = [rle_of_parts(one.parts, height, width) for one in proposed]
     for animal in drawn:
         own = rle_of_parts(animal.parts, height, width)
         shared = [rle_iou(own, raster) for raster in rasters]
-        if shared and max(shared) > 0:
-            best = int(np.argmax(shared))
+        best = int(np.argmax(shared)) if shared else 0
+        if shared and shared[best] > 0 and best not in used:
+            used.add(best)
             yield own, proposed[best], shared[best]

@@ -7,7 +7,7 @@ import pytest
 
 from app import click_engines
 from app.workflow import sharpening
-from app.workflow.sharpening import Sharpening, Taught
+from app.workflow.sharpening import Sharpener, Sharpening, Taught, gain
 from data_io.errors import DataError
 from data_io.geometry import parts_of_mask
 from data_io.types import Instance
@@ -110,6 +110,13 @@ def test_before_the_export_nothing_waits_for_it(store, opened):
 def test_without_a_proposal_on_what_was_drawn_nothing_is_known(project, opened):
     unseen = [Taught((cow(COW),), lambda: PAINTED, tuple)]
     assert Sharpening(project).sharpener(lambda: unseen, 1) is None
+
+
+def test_a_proposal_over_two_animals_counts_once(project, opened):
+    left, right = box(30, 70, 40, 69), box(30, 70, 71, 100)
+    both = Taught((cow(left), cow(right)), lambda: PAINTED, lambda: (cow(COW),))
+    sharpener = Sharpener("general", by_color)
+    assert gain(sharpener, [both]) == pytest.approx(gain(sharpener, taught(left, COW)))
 
 
 def test_an_image_that_is_gone_is_left_out(project, opened, caplog):
