@@ -257,7 +257,7 @@ class InstantLearning:
     def _propose(self, record: ImageRecord, sharpener: Sharpener | None) -> None:
         try:
             maps = self._maps(record)
-            made = self._predicted(maps, self._named(sharpener))
+            made = self._predicted(maps, self._named(sharpener), self._head)
             made = sharpener(readable(record), made) if sharpener else made
         except DataError as error:
             self._refuse(record, error)
@@ -265,9 +265,9 @@ class InstantLearning:
         put_prediction(self.store, self._named(sharpener), record, made)
         self._look(record, maps, made)
 
-    def _predicted(self, maps: FeatureMaps, version: str) -> Prediction:
-        assert self._head is not None
-        return instant.predict(maps, self._head, self._categories, version, self._small)
+    def _predicted(self, maps: FeatureMaps, version: str, head: Head | None) -> Prediction:
+        assert head is not None
+        return instant.predict(maps, head, self._categories, version, self._small)
 
     def _named(self, sharpener: Sharpener | None) -> str:
         """The version of proposals, by what the model has learned and what draws its outlines."""
@@ -281,15 +281,24 @@ class InstantLearning:
         return self._sharpening.sharpener(self._last_taught, animals)
 
     def _last_taught(self) -> list[Taught]:
-        with_animals = [image for image, one in self._taught.items() if one.sizes]
-        return [self._as_taught(image) for image in with_animals[: -IMAGES - 1 : -1]]
+        """The images with animals that were labeled last, and proposals by a head without them.
 
-    def _as_taught(self, image: str) -> Taught:
+        What it has learned it outlines better than what it has not. Of a single image there is no
+        other head.
+        """
+        lessons = {image: one.lesson for image, one in self._taught.items() if one.lesson}
+        shown = [image for image in lessons if self._taught[image].sizes]
+        last = shown[: -min(IMAGES, max(1, len(shown) // 2)) - 1 : -1]
+        head = self._fitted([one for image, one in lessons.items() if image not in last])
+        return [self._as_taught(image, head or self._head) for image in last]
+
+    def _as_taught(self, image: str, head: Head | None) -> Taught:
+        assert head is not None
         record, revision = self.store.image(image), self.store.revision(image)
         return Taught(
             revision.instances if revision else (),
             partial(readable, record),
-            lambda: self._predicted(self._maps(record), self._version).instances,
+            lambda: self._predicted(self._maps(record), self._version, head).instances,
         )
 
     def _look(self, record: ImageRecord, maps: FeatureMaps, made: Prediction) -> None:
