@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from app.click_engines import weights_in_use
 from app.simulate.annotator import Annotator, Shown, Step, Target, region_rles
 from app.simulate.arms import Arm, next_image
 from app.simulate.clock import STANDARD, Action, Spent, total
@@ -280,10 +281,15 @@ class Run:
         self._tidy(store)
 
     def _tidy(self, store: Store) -> None:
-        """Remove the files of versions that are no longer, or not yet, in use."""
+        """Remove the files of versions that are no longer, or not yet, in use.
+
+        A version that was kept aside may be in use all the same: clicks are answered by its
+        refiner.
+        """
         promoted = store.promoted()
+        kept = {weights_in_use(store).parent.name, promoted.id if promoted else ""}
         for folder in (store.project / "versions").iterdir():
-            if promoted is None or folder.name != promoted.id:
+            if folder.name not in kept:
                 shutil.rmtree(folder)
 
     def _restore(self, number: int) -> None:

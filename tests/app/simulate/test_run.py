@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timezone
 
 import pytest
 
+from app.click_engines import weights_in_use
 from app.simulate.annotator import Annotator
 from app.simulate.arms import ARMS
 from app.simulate.clock import STANDARD, total
@@ -14,6 +16,8 @@ from app.simulate.session import Session, actions_of
 from app.workflow.views import view
 from data_io.geometry import rle_iou, rle_of_parts
 from data_io.store import Store
+from data_io.types import ModelVersion
+from model.assist import ONNX
 
 
 def test_rounds_double_what_was_spent_up_to_the_full_cost():
@@ -153,3 +157,29 @@ def test_only_the_queue_takes_first_looks_and_once_a_run(hidden, models, tmp_pat
     again = run(hidden, models, tmp_path / "run", arm)
     next(again.rounds())
     assert models.looked == looks
+
+
+def test_the_refiner_of_a_version_that_was_kept_aside_stays(hidden, models, tmp_path):
+    """As in the app: clicks are answered by it until another training has taught a newer one."""
+    made = []
+
+    def trained(store, method, seed, number):
+        cow = store.categories()[0].id
+        now = datetime.now(timezone.utc)
+        id = f"v{number}"
+        store.add_version(ModelVersion(id, None, "j", "", {}, (cow,), "s", {}, "aside", now))
+        folder = store.project / "versions" / id
+        folder.mkdir(parents=True)
+        folder.joinpath("model.onnx").write_bytes(b"network")
+        folder.joinpath(ONNX).write_bytes(b"refiner")
+        made.append(id)
+        return models.instant(store)
+
+    models.trained = trained
+    for record in run(hidden, models, tmp_path / "run", "A9c").rounds():
+        with Store.open(tmp_path / "run" / "project") as store:
+            kept = [folder.name for folder in (store.project / "versions").iterdir()]
+            assert kept == made[-1:], record["round"]
+            if made:
+                assert weights_in_use(store).parent.name == made[-1]
+    assert len(made) > 1
