@@ -49,8 +49,8 @@ from model.predictor import Predictor
 from model.training_job import DONE, FAILED, read_spec
 
 TOLD = "refiner.json"
-SHARE = 0.2  # of the job's minutes, or of its steps, that it learns; looking comes on top
-LONGEST = 300.0  # seconds of learning
+SHARE = 0.2  # of the job's minutes, or of its steps, that it learns; it comes on top of them
+SHORTEST, LONGEST = 60.0, 300.0  # seconds of learning: in fewer it gets worse before it gets better
 FEWEST, MOST = 8, 300  # steps
 TRIED = 2  # steps that tell how long one takes
 RATE = 5e-4
@@ -260,7 +260,8 @@ def _affordable(draw: Any, train: dict[str, Any]) -> int:
     began = clock()
     for _ in tried.run():
         pass
-    budget = min(LONGEST, SHARE * 60 * float(train.get("minutes") or 5.0))
+    share = SHARE * 60 * float(train.get("minutes") or 5.0)
+    budget = min(LONGEST, max(SHORTEST, share))
     return _within(int(budget * TRIED / max(clock() - began, 1e-3)))
 
 

@@ -42,8 +42,9 @@ def herd(tmp_path: Path) -> tuple[Path, dict[str, Scene]]:
         Image.fromarray(drawn.image).save(folder / f"frame-{frame}.png")
     with Store.open(project) as store:
         import_source(store, folder, format="images")
-    # Here every animal is drawn by hand; test_instant.py lets the app propose after the first one.
-    project.joinpath("settings.json").write_text('{"instant": false}')
+    # Here every animal is drawn by hand: test_instant.py lets the app propose after the first one,
+    # and what a training teaches the click tool has tests of its own.
+    project.joinpath("settings.json").write_text('{"instant": false, "refine": false}')
     return project, truth
 
 

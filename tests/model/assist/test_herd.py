@@ -156,11 +156,12 @@ def test_it_takes_its_share_of_a_job_s_steps(monkeypatch, train, steps):
     assert done == [steps]
 
 
-def test_it_takes_its_share_of_a_job_s_minutes(monkeypatch):
+@pytest.mark.parametrize(("minutes", "steps"), [(1.0, 30), (5.0, 30), (20.0, 120), (60.0, 150)])
+def test_it_takes_its_share_of_a_job_s_minutes_and_a_minute_at_least(monkeypatch, minutes, steps):
     times = iter([10.0, 14.0])  # two steps take four seconds
     monkeypatch.setattr(herd.time, "monotonic", lambda: next(times))
     monkeypatch.setattr(herd.RefinerTraining, "run", lambda _: iter(()))
-    assert herd.learn(Refiner(), [], {"minutes": 5.0}) == 30
+    assert herd.learn(Refiner(), [], {"minutes": minutes}) == steps
 
 
 def test_without_an_animal_there_is_nothing_to_learn(job, images, tmp_path):
