@@ -12,7 +12,6 @@ charged as if drawn as well.
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -27,6 +26,7 @@ from app.simulate.shapes import jittered, outlined, vertices_for
 from app.simulate.truth import HiddenImage
 from benchmarks.common import ROOT, append, provenance, records, tree
 from benchmarks.simulate import drone, herds
+from benchmarks.study import records_parser
 from data_io.geometry import Rle, parts_of_rle, rle_iou, rle_of_parts
 
 RESULTS = ROOT / "benchmarks/results/bound.jsonl"
@@ -36,7 +36,7 @@ NAMES = ("look", "own", "failed", "scratch")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = parse(arguments)
+    options = records_parser(__doc__, RESULTS).parse_args(arguments)
     if not options.show:
         with tempfile.TemporaryDirectory(prefix="bound-") as scratch:
             folder = Path(scratch)
@@ -100,14 +100,6 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
         whole = spent["look"] + spent["own"] + spent["failed"]
         told = f"{whole:.1f} | {row['failed']:.0%} | {spent['look'] + spent['scratch']:.1f}"
         print(f"| {name} | {row['near']:.2f} | {told} | {row['saved']:.0%} |")
-
-
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--show", action="store_true")
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ animals, and the median time of a look.
 
 from __future__ import annotations
 
-import argparse
 import json
 import tempfile
 import time
@@ -24,6 +23,7 @@ import numpy as np
 
 from benchmarks.common import ROOT, append, provenance, records, tree
 from benchmarks.simulate import drone
+from benchmarks.study import records_parser
 from data_io.images import read
 from model.first_look import FirstLook, first_look_file
 from model.group_order import RankConfig
@@ -35,7 +35,7 @@ WARM_UP = 3  # looks whose time does not count
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = parse(arguments)
+    options = records_parser(__doc__, RESULTS).parse_args(arguments)
     if not options.show:
         with tempfile.TemporaryDirectory(prefix="first-look-") as scratch:
             network = FirstLook(first_look_file(Path(scratch)), 1)
@@ -103,14 +103,6 @@ def print_table(out: Path) -> None:
         counts = f"{row['images']} | {row['empty']}"
         print(f"| {name} | {counts} | {row['auroc']:.3f} | {taken} | {row['ms']:.0f} |")
     print(f"\nmodel code: {', '.join(sorted({row['model'] for row in newest.values()}))}")
-
-
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--show", action="store_true")
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ here is of a test.
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from collections.abc import Sequence
 from functools import lru_cache
@@ -24,6 +23,7 @@ from app.simulate.truth import HiddenImage
 from app.workflow.instant import SMALL, side_for
 from benchmarks.common import ROOT, append, provenance, records, tree
 from benchmarks.simulate import drone
+from benchmarks.study import records_parser
 from data_io.geometry import area_of_rle, full_image, mask_of_parts, parts_of_rle
 from data_io.images import read
 from data_io.types import Instance, Parts
@@ -50,7 +50,9 @@ class Pool:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = parse(arguments)
+    parser = records_parser(__doc__, RESULTS)
+    parser.add_argument("--draws", type=int, default=DRAWS)
+    options = parser.parse_args(arguments)
     if not options.show:
         with tempfile.TemporaryDirectory(prefix="ground-") as scratch:
             encoder = Encoder(encoder_file(Path(scratch)), 1)
@@ -140,15 +142,6 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
         means = (np.mean([row["iou"][f"{many}+{few}"] for row in newest]) for few in GROUNDS)
         print(f"| {many} | " + " | ".join(f"{mean:.3f}" for mean in means) + " |")
     print(f"\n{len(newest)} draws, model code: {newest[-1]['model']}")
-
-
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--draws", type=int, default=DRAWS)
-    parser.add_argument("--show", action="store_true")
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

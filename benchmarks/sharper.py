@@ -12,7 +12,6 @@ on the labeled images. Nothing here is of a test, and no herd's own refiner is u
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -27,6 +26,7 @@ from app.workflow.sharpening import GAIN, IMAGES, Sharpener, Taught, gain
 from benchmarks.common import ROOT, append, provenance, records, tree
 from benchmarks.ground import Pool, drawn_on, fitted, proposed
 from benchmarks.simulate import drone, herds
+from benchmarks.study import records_parser
 from data_io.geometry import rle_iou, rle_of_parts
 from data_io.images import read
 from data_io.types import Instance
@@ -42,7 +42,7 @@ GOOD = 0.9
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = parse(arguments)
+    options = records_parser(__doc__, RESULTS).parse_args(arguments)
     if not options.show:
         with tempfile.TemporaryDirectory(prefix="sharper-") as scratch:
             folder = Path(scratch)
@@ -123,14 +123,6 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
         print(f"| {counts} | {' | '.join(cells)} | {trials} | {row['ms']:.0f} |")
     print(f"\nmean IoU (share of {GOOD} and more)")
     print(f"model code: {', '.join(sorted({row['model'] for row in newest.values()}))}")
-
-
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--show", action="store_true")
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

@@ -49,6 +49,15 @@ def study_parser(
     return parser
 
 
+def records_parser(doc: str | None, results: Path) -> argparse.ArgumentParser:
+    """What a benchmark that measures all at once can be asked for; arguments as `study_parser`."""
+    parser = argparse.ArgumentParser(description=str(doc).split("\n")[0])
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--show", action="store_true", help="print the newest table, run nothing")
+    parser.add_argument("--out", type=Path, default=results)
+    return parser
+
+
 def versions_parser(doc: str | None, results: Path) -> argparse.ArgumentParser:
     """What a benchmark of versions that were trained before can be asked for.
 

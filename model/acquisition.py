@@ -165,7 +165,7 @@ class Grouped:
         """As `look`, of the fields of a candidate and its stratum; quick, for a whole project."""
         if score is not None and self.noise and not self.cover:
             score *= math.exp(self.noise * _gumbel(f"{self.seed}/{image}"))
-        empty = foreground is not None and foreground < self.config.empty
+        empty = self.config.is_empty(foreground)
         return Look(score, reviewed, lane if self.strata else 0, cluster, empty)
 
 
@@ -191,7 +191,7 @@ class StratifiedRandom:
         return tuple(self._pick(drawn[place]) for _, _, place in best)
 
     def _empty(self, one: Candidate) -> bool:
-        return one.foreground is not None and one.foreground < self.config.empty
+        return self.config.is_empty(one.foreground)
 
     @staticmethod
     def _pick(one: Candidate) -> Pick:
@@ -293,7 +293,7 @@ def _why_covers(candidate: Candidate, entry: Entry) -> str:
     if entry.stage == COVERING_LATE:
         return f"To cover {group}; much like an image that comes earlier or was reviewed"
     animals = ""
-    if candidate.foreground is not None and candidate.foreground < RankConfig().empty:
+    if RankConfig().is_empty(candidate.foreground):
         animals = "; probably no animal in it"
         animals += ", which shows the ground" if entry.stage == COVERING else ""
     if entry.key == 0:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from data_io.atomic import write_atomic
 from data_io.errors import DataError
-from model.onnx_session import export_aside, open_session
+from model.onnx_session import export_once, open_session
 
 if TYPE_CHECKING:
     import torch
@@ -189,9 +189,7 @@ def encoder_file(folder: Path) -> Path:
     """
     mark = hashlib.sha256(f"{BACKBONE} {STRIDES}".encode()).hexdigest()[:12]
     path = folder / f"encoder-{mark}.onnx"
-    if not path.is_file():
-        export_aside("model.features", [path], path, "the encoder")
-    return path
+    return export_once("model.features", [path], path, "the encoder")
 
 
 def export_encoder(path: Path) -> None:

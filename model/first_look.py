@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from data_io.errors import DataError
 from model.embedding import embedding
 from model.features import BACKBONE, REMEDY, batch_of, export_maps, fitted
-from model.onnx_session import export_aside, open_session
+from model.onnx_session import export_once, open_session
 
 # Of the ImageNet-1k classes in their usual order: cock to great gray owl, black grouse to wombat,
 # white stork to giant panda. Between them are cold-blooded ones, for which grass and straw pass.
@@ -79,9 +79,7 @@ def first_look_file(folder: Path) -> Path:
     """
     mark = hashlib.sha256(f"{BACKBONE} {ANIMALS}".encode()).hexdigest()[:12]
     path = folder / f"first-look-{mark}.onnx"
-    if not path.is_file():
-        export_aside("model.first_look", [path], path, "the network of first looks")
-    return path
+    return export_once("model.first_look", [path], path, "the network of first looks")
 
 
 def export_first_look(path: Path) -> None:

@@ -36,6 +36,10 @@ class RankConfig:
     empty: float = 0.5  # chance of visible animals below which an image counts as empty
     full: int = 4  # images with animals to cover for each empty one that comes among them
 
+    def is_empty(self, foreground: float | None) -> bool:
+        """Whether an image counts as empty by the chance of visible animals, None = unknown."""
+        return foreground is not None and foreground < self.empty
+
 
 class Look(NamedTuple):
     """What the place of an image depends on, and that of its neighbors.

@@ -34,6 +34,13 @@ def open_session(
         raise refusal from error
 
 
+def export_once(module: str, arguments: Sequence[Path], path: Path, what: str) -> Path:
+    """`path`, exported by `export_aside` where it is missing."""
+    if not path.is_file():
+        export_aside(module, arguments, path, what)
+    return path
+
+
 def export_aside(module: str, arguments: Sequence[Path], path: Path, what: str) -> None:
     """Run ``python -m MODULE ARGUMENTS``, which exports `what` to `path`.
 

@@ -17,7 +17,7 @@ from data_io.atomic import file_sha256, write_atomic
 from data_io.errors import DataError
 from model.assist import WEIGHTS
 from model.assist.crops import SIDE
-from model.onnx_session import export_aside, open_session
+from model.onnx_session import export_once, open_session
 
 GENERAL = Path(__file__).with_name(WEIGHTS)  # from `model.assist.recipe`
 CHANNELS = 6
@@ -56,9 +56,7 @@ def answer_file(weights: Path, folder: Path) -> Path:
     if not weights.is_file():
         raise DataError(weights, "there are no weights of the refiner", "install the project anew")
     path = exported(weights, folder)
-    if not path.is_file():
-        export_aside("model.assist.served", [weights, path], path, "the refiner")
-    return path
+    return export_once("model.assist.served", [weights, path], path, "the refiner")
 
 
 def exported(weights: Path, folder: Path) -> Path:

@@ -220,9 +220,7 @@ def test_what_finds_nothing_or_everything_is_never_promoted(
     assert told in verdict.why
 
 
-def test_without_validation_images_it_is_tried_on_what_it_learned(
-    judge: Judge, store: Store
-) -> None:
+def test_without_judges_it_is_tried_on_what_it_learned(judge: Judge, store: Store) -> None:
     snapshot = write_snapshot(store, store.project / "snapshots").folder
     verdict = judge(lambda n: None, None, snapshot=snapshot)
     assert not verdict.promoted
@@ -240,9 +238,7 @@ def test_the_first_version_must_not_propose_worse_than_the_instant_model(judge: 
     assert judge(shifted(4), None, validation=6).promoted  # nothing proposes yet
 
 
-def test_without_validation_images_both_are_tried_on_what_both_learned(
-    judge: Judge, store: Store
-) -> None:
+def test_without_judges_both_are_tried_on_what_both_learned(judge: Judge, store: Store) -> None:
     snapshot = write_snapshot(store, store.project / "snapshots").folder
     bad = judge(shifted(4), None, snapshot=snapshot, instant=same)
     assert not bad.promoted
