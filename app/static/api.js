@@ -40,13 +40,15 @@ async function failure(response) {
   return new ApiError(response.status, message, said);
 }
 
-async function request(url, options = {}) {
+const json = (response) => response.json();
+
+async function request(url, options = {}, read = json) {
   const limit = AbortSignal.timeout(TIMEOUT);
   const signal = options.signal ? AbortSignal.any([options.signal, limit]) : limit;
   try {
     const response = await fetch(absolute(url), { credentials: "same-origin", ...options, signal });
     if (!response.ok) throw await failure(response);
-    return await response.json();
+    return await read(response);
   } catch (error) {
     if (error instanceof ApiError || options.signal?.aborted) throw error;
     throw new ApiError(0, "The server cannot be reached.");
@@ -133,6 +135,10 @@ export const gallery = (query, signal) =>
 
 /** What the gallery can be filtered by: {groups, categories}. */
 export const galleryChoices = () => request("api/gallery/choices", { cache: "no-store" });
+
+/** A heat-map; rejects with ApiError when it cannot be had. */
+export const loadHeat = async (url, signal) =>
+  createImageBitmap(await request(url, { signal }, (response) => response.blob()));
 
 /** A decoded picture; rejects with ApiError when it cannot be shown. */
 export async function loadPicture(url, signal) {

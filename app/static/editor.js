@@ -97,7 +97,7 @@ class Editor {
     const { id, width, height } = session.image;
     this.session = session;
     this.safety.clock.show(id);
-    this.state.picture?.close();
+    this.closePictures();
     this.view.setImage(width, height);
     this.view.fit();
     this.ready = true;
@@ -123,11 +123,17 @@ class Editor {
     this.tell("status", { image: id, status: session.status, revision: session.revision });
   }
 
+  /** Both give their memory back at once. */
+  closePictures() {
+    this.state.picture?.close();
+    this.state.heat?.close();
+  }
+
   cannotOpen(error) {
     const known = error instanceof api.ApiError;
     if (!known) console.error(error);
     this.session = null;
-    this.state.picture?.close();
+    this.closePictures();
     this.update({ picture: null, heat: null, selected: null });
     this.stage.invalidate(true);
     const unknown = "Something unexpected went wrong; reload the page.";

@@ -10,8 +10,18 @@ export class Fresh {
   constructor(editor, signal) {
     this.editor = editor;
     this.asking = false;
-    const timer = setInterval(() => this.look(), PAUSE);
+    const timer = setInterval(() => {
+      this.catchUp();
+      this.look();
+    }, PAUSE);
     signal.addEventListener("abort", () => clearInterval(timer));
+  }
+
+  /** Ask again for what the server owes the image on the screen. */
+  catchUp() {
+    if (document.hidden) return;
+    this.editor.opener.loadHeatAgain();
+    this.editor.outlook.askAgain();
   }
 
   get waits() {

@@ -14,6 +14,7 @@ export class Opener {
     this.target = null; // id of the image last asked for; it is not on the screen while it loads
     this.sequence = 0;
     this.loading = new AbortController();
+    this.owed = null; // {url, turn} of a heat-map that is to be asked for again
     this.kept = new Map();
     // Session -> {bitmap, clahe} as last shown. The browser itself forgets pictures when it likes.
     this.seen = new WeakMap();
@@ -159,15 +160,25 @@ export class Opener {
   }
 
   async loadHeat(url, turn, signal) {
+    this.owed = null;
     if (!url) return;
     try {
-      const heat = await api.loadPicture(url, signal);
+      const heat = await api.loadHeat(url, signal);
       if (turn !== this.sequence) return;
+      this.editor.state.heat?.close();
       this.editor.update({ heat });
       this.editor.stage.invalidate(true);
-    } catch {
-      if (turn === this.sequence) this.editor.say("The heat-map cannot be loaded.", "warn");
+    } catch (error) {
+      if (turn !== this.sequence) return;
+      if (error.temporary) this.owed = { url, turn };
+      this.editor.say("The heat-map cannot be loaded.", "warn");
     }
+  }
+
+  /** Load the heat-map that a busy server, or none, could not give. */
+  loadHeatAgain() {
+    const { owed } = this;
+    if (owed?.turn === this.sequence) this.loadHeat(owed.url, owed.turn, this.loading.signal);
   }
 
   /** Fetch the open image's document again, unless that would hide unsaved edits. */

@@ -26,6 +26,7 @@ export class Outlook {
     this.editor = editor;
     this.ahead = null; // {images, verified, regions, coming: [{image, name, regions}]}
     this.asked = -Infinity;
+    this.owed = null; // the session whose outlook a busy server, or none, could not give
     this.session = null; // whose state at opening `before` holds
     this.before = { open: 0, verified: false };
     this.durations = { region: [], image: [] };
@@ -53,15 +54,22 @@ export class Outlook {
 
   async ask(session) {
     this.asked = performance.now();
+    this.owed = null;
     try {
       const ahead = await api.outlook(session.id);
       if (this.editor.session !== session) return;
       this.ahead = { ...ahead, any: ahead.coming.length > 0 };
       this.before = { open: openOnes(session), verified: session.status === "verified" };
       this.editor.refresh();
-    } catch {
-      this.ahead = null; // editing works without it, and the next image asks again
+    } catch (error) {
+      this.ahead = null; // editing works without it
+      if (error.temporary) this.owed = session;
     }
+  }
+
+  /** Ask again for the image on the screen, where the server could not tell. */
+  askAgain() {
+    if (this.owed && this.owed === this.editor.session) this.ask(this.owed);
   }
 
   /** A person has answered a "region" or an "image": how long did it take? */

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.robot_hand import HANDLE
 from tests.browser.conftest import expect
 
 pytestmark = pytest.mark.browser
@@ -72,3 +73,26 @@ def test_the_help_sheet_and_names(canvas: Any, herd: Any) -> None:
         "b => !(b.getAttribute('aria-label') || b.textContent.trim())).length"  # fmt: skip
     assert canvas.page.evaluate(nameless) == 0
     assert canvas.page.get_by_role("application").get_attribute("aria-label")
+
+
+@pytest.mark.parametrize(
+    ("what", "there"), [("heat", "state.heat"), ("outlook", "editor.outlook.ahead?.images === 3")]
+)
+def test_what_a_busy_server_could_not_give_is_asked_for_again(
+    canvas: Any, what: str, there: str
+) -> None:
+    refused: list[str] = []
+
+    def answer(route: Any) -> None:
+        if not refused:
+            refused.append(route.request.url)
+            route.fulfill(status=503)
+        elif what == "heat":
+            route.fallback()
+        else:
+            route.fulfill(json={"images": 3, "verified": 0, "regions": 0, "coming": []})
+
+    canvas.page.route(f"**/api/images/a/{what}*", answer)
+    canvas.open("a")
+    canvas.page.wait_for_function(f"() => {HANDLE}.{there}")
+    assert len(refused) == 1

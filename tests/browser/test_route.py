@@ -110,10 +110,10 @@ def train(page: Any) -> None:
 def fix_one(page: Any) -> str:
     """Drag a vertex of a proposed animal with the mouse, accept the image; its id."""
     image = wait_image(page)
+    for shown in ("state.heat", "editor.outlook.ahead"):
+        page.wait_for_function(f"() => {HANDLE}.{shown}", timeout=60_000)
     found = page.wait_for_function(
-        f"() => {HANDLE}.state.heat && {HANDLE}.editor.outlook.ahead"
-        f" && {HANDLE}.session.instances.filter((one) => one.proposed).at(-1)",
-        timeout=60_000,
+        f"() => {HANDLE}.session.instances.filter((one) => one.proposed).at(-1)", timeout=60_000
     )
     first = found.json_value()
     ring = np.reshape(first["parts"][0]["outer"], (-1, 2))
