@@ -14,8 +14,10 @@ run:
 
 # Everything that must hold, a real browser included; at most 12 minutes on two cores. Two files at
 # a time, but what a browser shows is not judged while something else takes its processor.
+test: export HERDMARK_CACHE = $(CURDIR)/.venv/exports-of-tests
 test:
 	@.ci/setup test lint browser
+	@rm -rf "$$HERDMARK_CACHE"
 	.venv/bin/python -m pytest -m "not long and not browser" -n 2 --dist loadfile --no-loadscope-reorder
 	.venv/bin/python -m pytest -m "not long and browser"
 

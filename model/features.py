@@ -189,7 +189,7 @@ def encoder_file(folder: Path) -> Path:
     """
     mark = hashlib.sha256(f"{BACKBONE} {STRIDES}".encode()).hexdigest()[:12]
     path = folder / f"encoder-{mark}.onnx"
-    return export_once("model.features", [path], path, "the encoder")
+    return export_once("model.features", [], path, "the encoder")
 
 
 def export_encoder(path: Path) -> None:

@@ -79,7 +79,7 @@ def first_look_file(folder: Path) -> Path:
     """
     mark = hashlib.sha256(f"{BACKBONE} {ANIMALS}".encode()).hexdigest()[:12]
     path = folder / f"first-look-{mark}.onnx"
-    return export_once("model.first_look", [path], path, "the network of first looks")
+    return export_once("model.first_look", [], path, "the network of first looks")
 
 
 def export_first_look(path: Path) -> None:

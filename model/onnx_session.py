@@ -9,8 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import onnxruntime
+import platformdirs
 
+from data_io.atomic import write_atomic
 from data_io.errors import DataError
+
+CACHE = "HERDMARK_CACHE"  # environment variable: folder of exports instead of the user's own cache
 
 
 def open_session(
@@ -34,11 +38,46 @@ def open_session(
         raise refusal from error
 
 
-def export_once(module: str, arguments: Sequence[Path], path: Path, what: str) -> Path:
-    """`path`, exported by `export_aside` where it is missing."""
-    if not path.is_file():
-        export_aside(module, arguments, path, what)
+def export_once(module: str, sources: Sequence[Path], path: Path, what: str) -> Path:
+    """`path`; where it is missing, what this user has exported before, else exported now.
+
+    Args:
+        module, sources: it is run as ``python -m MODULE SOURCES FILE``, see `export_aside`.
+        path: its name tells it from any other network.
+
+    Raises:
+        DataError: the export failed.
+        StoreError: the disk is full or cannot be written.
+    """
+    if path.is_file():
+        return path
+    kept = _cache(path.parent) / path.name
+    if not _is_sound(kept):
+        export_aside(module, [*sources, kept], kept, what)
+    if kept != path:
+        write_atomic(path, kept.read_bytes())
     return path
+
+
+def _cache(otherwise: Path) -> Path:
+    """Where exports are kept for all projects of this user, if anything can be kept there."""
+    folder = Path(os.environ.get(CACHE) or platformdirs.user_cache_path("herdmark", False))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return otherwise
+    return folder if os.access(folder, os.W_OK) else otherwise
+
+
+def _is_sound(path: Path) -> bool:
+    """Whether a file can be opened: deleting a project's copy must bring a good one."""
+    if not path.is_file():
+        return False
+    try:
+        open_session(path, 1, DataError(path, "is no network", "it is exported anew"))
+    except DataError:
+        return False
+    return True
 
 
 def export_aside(module: str, arguments: Sequence[Path], path: Path, what: str) -> None:

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 
 import pytest
+
+from model.onnx_session import CACHE
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _exports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """All tests of a run share what they export, and leave the user's own cache alone."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(CACHE, os.environ.get(CACHE) or str(folder / "exports"))
+        yield
 
 
 @pytest.fixture

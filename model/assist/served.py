@@ -56,7 +56,7 @@ def answer_file(weights: Path, folder: Path) -> Path:
     if not weights.is_file():
         raise DataError(weights, "there are no weights of the refiner", "install the project anew")
     path = exported(weights, folder)
-    return export_once("model.assist.served", [weights, path], path, "the refiner")
+    return export_once("model.assist.served", [weights], path, "the refiner")
 
 
 def exported(weights: Path, folder: Path) -> Path:

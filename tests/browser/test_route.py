@@ -24,7 +24,7 @@ pytestmark = pytest.mark.browser
 
 CAMERA, SEED, FRAMES = "ceiling-straw", 5, 6
 WIDTH, HEIGHT = 448, 336
-MINUTES = "0.6"
+MINUTES = "0.45"
 TRAINING_MS = 600_000  # the job steps back for everything else
 SCRIPT_NAME = "<script>window.injected = 1</script><img src=x onerror='window.injected = 1'>"
 
