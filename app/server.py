@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import os
@@ -93,6 +94,11 @@ def recover(store: Store) -> int:
     return len(lost)
 
 
+def tell_no_cancellation(record: logging.LogRecord) -> bool:
+    """For a log's filter: pages that are open when the server ends are cut off, which is meant."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
+
 def serve(
     project: Path, listener: socket.socket, options: ServerOptions, ready: Callable[[str], None]
 ) -> None:
@@ -122,6 +128,7 @@ def serve(
             server_header=False,
             proxy_headers=False,  # a forged header must not change who a request seems to be from
         )
+        logging.getLogger("uvicorn.error").addFilter(tell_no_cancellation)
         learning = (
             Inference(project) if settings.load(project).instant else contextlib.nullcontext()
         )

@@ -178,7 +178,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 @pytest.fixture
 def live_server(tmp_path: Path) -> Iterator[Callable[..., str]]:
     """``live_server(project, *options) -> url``: a real ``launch.py serve`` on a free port."""
-    running: list[subprocess.Popen[bytes]] = []
+    running: list[tuple[subprocess.Popen[bytes], Path]] = []
 
     def serve(project: Path, *options: str) -> str:
         port = free_port()
@@ -189,14 +189,15 @@ def live_server(tmp_path: Path) -> Iterator[Callable[..., str]]:
             process = subprocess.Popen(
                 [*command, *options], cwd=ROOT, env=env, stdout=sink, stderr=subprocess.STDOUT
             )
-        running.append(process)
+        running.append((process, log))
         url = f"http://127.0.0.1:{port}/"
         wait_until_up(url, process, log)
         return url
 
     yield serve
-    for process in running:
+    for process, log in running:
         stop(process)
+        assert "Traceback" not in log.read_text(), "a page that is open when the server ends"
 
 
 def sibling(name: str) -> ModuleType:
