@@ -175,14 +175,14 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-@pytest.fixture
-def live_server(tmp_path: Path) -> Iterator[Callable[..., str]]:
-    """``live_server(project, *options) -> url``: a real ``launch.py serve`` on a free port."""
+@contextmanager
+def servers(logs: Path) -> Iterator[Callable[..., str]]:
+    """``serve(project, *options) -> url``: a real ``launch.py serve`` on a free port each time."""
     running: list[tuple[subprocess.Popen[bytes], Path]] = []
 
     def serve(project: Path, *options: str) -> str:
         port = free_port()
-        log = tmp_path / f"serve-{port}.log"
+        log = logs / f"serve-{port}.log"
         command = [sys.executable, "launch.py", "serve", str(project), "--port", str(port)]
         env = {**os.environ, "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
         with log.open("wb") as sink:
@@ -198,6 +198,13 @@ def live_server(tmp_path: Path) -> Iterator[Callable[..., str]]:
     for process, log in running:
         stop(process)
         assert "Traceback" not in log.read_text(), "a page that is open when the server ends"
+
+
+@pytest.fixture
+def live_server(tmp_path: Path) -> Iterator[Callable[..., str]]:
+    """The servers of one test, see `servers`."""
+    with servers(tmp_path) as serve:
+        yield serve
 
 
 def sibling(name: str) -> ModuleType:

@@ -17,6 +17,7 @@ from app.workflow.imports import import_source
 from data_io.artifacts import Artifacts
 from data_io.store import Store
 from data_io.types import Instance, ModelVersion, Part, Proposal, ReviewRegion
+from tests.browser.pages import wait_image
 
 pytestmark = pytest.mark.browser
 
@@ -53,17 +54,6 @@ def project(tmp_path: Path) -> Path:
             ]
             store.put_proposal(Proposal(image.id, "v1", (animal,), path, 0.5), regions)
     return tmp_path / "herd"
-
-
-def wait_image(page: Any, but: str = "") -> str:
-    """The id of the image on the canvas once it is one other than `but` and drawn."""
-    page.wait_for_function(
-        "(but) => { const id = document.querySelector('.hm-root')?.dataset.ready;"
-        " return id && id !== but; }",
-        arg=but,
-        timeout=60_000,
-    )
-    return str(page.get_attribute(".hm-root", "data-ready"))
 
 
 def draw_a_cow(page: Any) -> None:

@@ -18,6 +18,7 @@ from data_io.scenes import Scene, scene
 from data_io.store import Store
 from data_io.types import Instance
 from tests.browser.conftest import expect, on_screen
+from tests.browser.pages import open_tab
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]  # a minute or more with its training
 
@@ -68,10 +69,6 @@ def herd(tmp_path: Path) -> Iterator[tuple[Store, dict[str, Scene]]]:
             store.save_revision(image, 0, animals, full_image(HEIGHT, WIDTH), "somebody")
             store.set_split(image, "val")
         yield store, truth
-
-
-def open_tab(page: Any, name: str) -> None:
-    page.get_by_role("tab", name=name, exact=True).click()
 
 
 def outline(mask: np.ndarray[Any, Any]) -> list[tuple[float, float]]:

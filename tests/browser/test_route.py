@@ -18,7 +18,8 @@ from benchmarks.robot_hand import HANDLE
 from data_io.geometry import rle_iou, rle_of_mask, rle_of_parts
 from data_io.scenes import Scene, scene
 from data_io.store import Store
-from tests.browser.conftest import expect, on_screen
+from tests.browser.conftest import on_screen
+from tests.browser.pages import open_tab, wait_image
 
 pytestmark = pytest.mark.browser
 
@@ -26,7 +27,6 @@ CAMERA, SEED, FRAMES = "ceiling-straw", 5, 6
 WIDTH, HEIGHT = 448, 336
 MINUTES = "0.45"
 TRAINING_MS = 600_000  # the job steps back for everything else
-SCRIPT_NAME = "<script>window.injected = 1</script><img src=x onerror='window.injected = 1'>"
 
 
 @pytest.fixture
@@ -46,21 +46,6 @@ def herd(tmp_path: Path) -> tuple[Path, dict[str, Scene]]:
     # and what a training teaches the click tool has tests of its own.
     project.joinpath("settings.json").write_text('{"instant": false, "refine": false}')
     return project, truth
-
-
-def open_tab(page: Any, name: str) -> None:
-    page.get_by_role("tab", name=name, exact=True).click()
-
-
-def wait_image(page: Any, but: str = "") -> str:
-    """The id of the image on the canvas once it is one other than `but` and drawn."""
-    found = page.wait_for_function(
-        "(but) => { const id = document.querySelector('.hm-root')?.dataset.ready;"
-        " return id && id !== but && id; }",
-        arg=but,
-        timeout=60_000,
-    )
-    return str(found.json_value())
 
 
 def outline(mask: np.ndarray[Any, Any]) -> list[tuple[float, float]]:
@@ -199,69 +184,3 @@ def drawn_like_the_truth(store: Store, image: str, truth: dict[str, Scene]) -> f
         rle_iou(rle_of_parts(one.parts, HEIGHT, WIDTH), rle_of_mask(mask))
         for one, mask in zip(revision.instances, masks, strict=True)
     )
-
-
-def test_a_script_as_category_name_stays_text(
-    page: Any, live_server: Callable[..., str], herd: tuple[Path, dict[str, Scene]]
-) -> None:
-    project, _ = herd
-    with Store.open(project) as store:
-        store.add_category(SCRIPT_NAME)
-    page.goto(live_server(project))
-    wait_image(page)
-    open_tab(page, "Data")
-    page.locator(".hm-category", has_text="<script>").wait_for()
-    page.locator(".hm-category").click()
-    page.locator("#hm-category-name input, #hm-category-name textarea").first.wait_for()
-    open_tab(page, "Label")
-    page.locator(".hm-root").get_by_text("<script>").first.wait_for(state="attached")
-    assert page.evaluate("window.injected") is None
-
-
-def test_an_image_is_left_out_and_taken_back_in(
-    page: Any, live_server: Callable[..., str], herd: tuple[Path, dict[str, Scene]]
-) -> None:
-    project, _ = herd
-    page.goto(live_server(project))
-    wait_image(page)
-    open_tab(page, "Data")
-    tile = page.locator(".hm-tile", has_text="frame-3.png")
-    tile.hover()
-    tile.get_by_role("button", name="exclude frame-3.png").click()
-    tile.wait_for(state="detached")
-    page.locator(".hm-summary", has_text=f"{FRAMES - 1} images").wait_for()
-    with Store.open(project, create=False) as store:
-        assert len(store.images()) == FRAMES - 1
-    page.get_by_role("combobox", name="Status").and_(page.locator("input")).click()
-    page.get_by_role("option", name="excluded").click()
-    page.locator(".hm-pager", has_text="1 image").wait_for()
-    tile.hover()
-    tile.get_by_role("button", name="include frame-3.png").click()
-    page.locator(".hm-summary", has_text=f"{FRAMES} images").wait_for()
-    with Store.open(project, create=False) as store:
-        assert len(store.images()) == FRAMES
-
-
-def test_merging_categories_asks_first(
-    page: Any, live_server: Callable[..., str], herd: tuple[Path, dict[str, Scene]]
-) -> None:
-    project, _ = herd
-    with Store.open(project) as store:
-        store.add_category("calf")
-        kept = store.add_category("cow")
-    page.goto(live_server(project))
-    wait_image(page)
-    open_tab(page, "Data")
-    page.locator(".hm-category", has_text="calf").click()
-    page.get_by_role("combobox", name="Merge", exact=True).click()
-    page.get_by_role("option", name="cow").click()
-    page.locator("#hm-merge").click()
-    page.get_by_text("This cannot be undone.").wait_for()
-    page.get_by_role("button", name="Keep both").click()
-    page.get_by_text("This cannot be undone.").wait_for(state="hidden")
-    expect(page.locator(".hm-category")).to_have_count(2)
-    page.locator("#hm-merge").click()
-    page.get_by_role("button", name="Merge them").click()
-    page.locator(".hm-category", has_text="calf").wait_for(state="detached")
-    with Store.open(project, create=False) as store:
-        assert store.categories() == [kept]
