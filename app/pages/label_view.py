@@ -64,7 +64,7 @@ def _learning(store: Store) -> str:
 def _advice(store: Store) -> str:
     """What brings the first model."""
     if any(job.state in ACTIVE for job in store.jobs("train")):
-        return "The first training is running; proposals appear when it is done."
+        return "The first training is running; what it has learned proposes once it is done."
     verified, _ = pool(store)
     if verified < 2:
         return (

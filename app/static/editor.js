@@ -182,7 +182,8 @@ class Editor {
       label = session[way]();
     });
     this.update({ vertex: null });
-    this.say(label ? `${word}: ${label}.` : `Nothing to ${way}.`);
+    const back = way === "undo" ? "; P goes back to the image before" : "";
+    this.say(label ? `${word}: ${label}.` : `Nothing to ${way} on this image${back}.`);
   }
 
   deleteSelected() {

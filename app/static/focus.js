@@ -1,5 +1,5 @@
 // Keys must work after clicking around, and text boxes must keep theirs: where nothing has the
-// focus, the canvas has it.
+// focus, or the tab of a page, which needs no letters, the canvas has it.
 
 const KEPT = new Set(["Tab", "Enter", " ", "PageUp", "PageDown", "Home", "End"]);
 
@@ -15,7 +15,8 @@ export function keepFocus(editor, root, signal) {
     const { key, target } = event;
     // The page itself scrolls with these.
     if (KEPT.has(key) || key.startsWith("Arrow") || event.defaultPrevented) return;
-    if (target !== document.body || !root.checkVisibility() || modal()) return;
+    const free = target === document.body || target.role === "tab";
+    if (!free || !root.checkVisibility() || modal()) return;
     editor.focus();
     const again = new KeyboardEvent("keydown", event);
     if (!editor.stage.element.dispatchEvent(again)) event.preventDefault();

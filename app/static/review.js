@@ -8,6 +8,10 @@ const DONE = {
   accept: "Region accepted.", fix: "Region fixed.", skip: "Region skipped for now.",
   reopen: "The answer is taken back; the region is open again.",
 };
+const NONE = "not an animal"; // label of the edit that removes one
+const GONE = "The animal is removed, the region fixed.";
+const UNTOUCHED = "Nothing was changed here yet: edit it first, or accept it as it is (A).";
+const UNSEEN = "Nothing is outlined and no proposal has come yet. Accept again if there is no animal.";
 
 const ALL = { kind: "", category: "" };
 
@@ -15,6 +19,7 @@ const ALL = { kind: "", category: "" };
 export class Review {
   constructor(editor) {
     this.editor = editor;
+    this.warned = null; // the image whose acceptance has to be confirmed
     this.current = null; // region id
     this.going = false; // the image that opens next goes on with the review
     this.wanted = null; // region id to show once its image is open
@@ -117,11 +122,25 @@ export class Review {
   answer(action) {
     const region = this.answerable();
     if (!region) return;
+    if (action === "fix" && !this.edited(region)) {
+      this.editor.say(UNTOUCHED, "warn");
+      return;
+    }
     if (action === "skip") this.after(region.id);
     this.editor.queue.answer(this.editor.session, region.id, action);
   }
 
-  /** What is proposed in the region is no animal: it goes, and the region is verified ground. */
+  /** Whether an edit reached into a region, as far as undo goes back. */
+  edited({ parts }) {
+    const meets = (item) => item && partsMeet(item.parts, parts);
+    return this.editor.session.undoLog.some(({ changes }) =>
+      changes.some(({ before, after }) => meets(before) || meets(after)));
+  }
+
+  /**
+   * What is proposed in the region is no animal: it goes, and the region is verified ground. Where
+   * one may be missing there is none: those beside it stay, unless one is selected.
+   */
   reject() {
     const region = this.answerable();
     if (!region) return;
@@ -129,7 +148,8 @@ export class Review {
     const { session } = editor;
     const touching = this.touching(region);
     const chosen = touching.filter(({ id }) => id === editor.state.selected);
-    const wrong = chosen.length ? chosen : touching.filter(({ proposed }) => proposed);
+    const asked = region.kind !== "possible miss";
+    const wrong = chosen.length ? chosen : touching.filter(({ proposed }) => asked && proposed);
     if (wrong.length > 1) {
       const why = "Several animals reach into the region: select the one that is none first.";
       editor.say(why, "warn");
@@ -140,8 +160,8 @@ export class Review {
       session.removeInstance(wrong[0].id);
     }
     const edit = wrong.length ? session.undoLog.at(-1) : null;
-    if (edit) edit.label = "not an animal";
-    editor.queue.answer(session, region.id, "fix", edit);
+    if (edit) edit.label = NONE;
+    editor.queue.answer(session, region.id, edit ? "fix" : "accept", edit);
   }
 
   /** Whether the region under review asks if animals that meet are one. */
@@ -211,12 +231,12 @@ export class Review {
   took(session, answer) {
     if (answer.action !== "skip" && !answer.again) logAnswer(session, answer);
     if (session !== this.editor.session) return;
-    if (answer.region !== null) this.answered(answer.region, answer.action);
+    if (answer.region !== null) this.answered(answer);
     else if (answer.again) this.editor.refresh();
   }
 
   /** The server took an answer to a region of the image on the screen. */
-  answered(region, action) {
+  answered({ region, action, edit }) {
     const { editor } = this;
     if (action === "reopen") {
       this.show(region);
@@ -226,7 +246,8 @@ export class Review {
     editor.outlook.answered("region");
     if (this.current === region || !this.region) this.after(region);
     const left = this.open.filter(({ state }) => state === "open").length;
-    editor.say(`${DONE[action]} ${left ? `${left} to go.` : this.nothingLeft()}`);
+    const done = edit?.label === NONE ? GONE : DONE[action];
+    editor.say(`${done} ${left ? `${left} to go.` : this.nothingLeft()}`);
     if (!left && !editor.session.answers.length) this.goOn();
   }
 
@@ -247,15 +268,25 @@ export class Review {
     if (editor.drawingUnfinished() || editor.clicker.unanswered()) return;
     if (session.answers.some(({ region }) => region === null)) return;
     editor.tool.finish();
+    if (this.unseen(session)) return;
     const animals = session.instances.length;
     const reviewing = this.region !== null;
     editor.queue.answer(session, null, "accept");
     const stored = await editor.queue.flush(session);
     if (!stored && !editor.queue.waits(session)) return;
     editor.outlook.answered("image");
-    const verified = stored ? "Image verified" : "The image will be verified when the server is back";
-    editor.say(animals ? `${verified}.` : `${verified}: no animal in it.`);
+    const verified = stored ? "is verified" : "will be verified when the server is back";
+    editor.say(`${session.image.name} ${verified}${animals ? "." : ": no animal in it."}`);
     this.going = reviewing;
     if (editor.session === session) await editor.navigate(1);
+  }
+
+  /** True once for an image that no model and no person has outlined anything on. */
+  unseen({ id, instances, document, status }) {
+    if (instances.length || document.version || status === "verified") return false;
+    if (this.warned === id) return false;
+    this.warned = id;
+    this.editor.say(UNSEEN, "warn");
+    return true;
   }
 }

@@ -226,13 +226,17 @@ class InstantLearning:
     ) -> tuple[int, ImageRecord | None]:
         """The image that most needs a proposal, and its place in the queue.
 
-        The front of the queue follows every save, its first places with outlines drawn again, which
-        takes longer; all others get their first proposal. An image that a person has begun keeps
-        the proposals it has: they must not change under the hand.
+        What a person has begun without any comes first, since it is on somebody's screen. The front
+        of the queue follows every save, its first places with outlines drawn again, which takes
+        longer; all others get their first proposal. An image that a person has begun keeps the
+        proposals it has: they must not change under the hand.
 
         Args:
             version: of proposals at the first places.
         """
+        for one in states.values():
+            if one.revision and one.proposal_version is None and self._wants(one, set()):
+                return 0, self.store.image(one.id)
         for place, item in enumerate(self._queue.ranked(FRONT)):
             one = states.get(item.image)
             fresh = {version} if place < SHARP else {version, self._version}

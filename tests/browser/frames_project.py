@@ -70,7 +70,7 @@ def regions(image: str, frame: int) -> list[ReviewRegion]:
     places = [
         ("boundary", box(190 + dx, 110 + dy, 40, 30), 0.9, "The outline is unclear"),
         ("boundary", box(400 + dx, 150 + dy, 40, 30), 0.8, "Two animals may touch"),
-        ("missing", box(500, 300, 40, 30), 0.7, "An animal may be missing"),
+        ("possible miss", box(500, 300, 40, 30), 0.7, "An animal may be missing"),
     ]
     return [
         ReviewRegion(f"{image}-{k}", image, "v1", kind, parts, box_of_parts(parts), score, reason)

@@ -199,7 +199,8 @@ def test_a_region_is_accepted_another_fixed_and_one_skipped(canvas: Any, herd: A
     assert herd.documents["a"]["regions"][0]["state"] == "accepted"
     assert ring(herd, "i0") is not None
     canvas.page.wait_for_selector(".hc-status[data-status=partial]")
-    canvas.press("x")
+    canvas.click(500, 215)
+    canvas.press("2", "x")
     canvas.page.wait_for_selector(".hc-regions [aria-current] >> text=missing")
     canvas.press("s")
     canvas.page.wait_for_selector(".hc-regions [data-state=skipped]")

@@ -109,6 +109,30 @@ def test_regions_are_answered_taken_back_and_the_next_image_follows(
     assert len(frames.masks(a)) == 2
 
 
+def test_where_none_is_missing_those_beside_it_stay(canvas: Any, frames: Frames) -> None:
+    a, herd = frames.ids[0], frames.module
+    old, places = frames.store.proposal(a), herd.regions(a, 0)
+    near = replace(places[0], kind="possible miss")  # reaches into the first animal
+    frames.store.put_proposal(old, [near, *places[1:]])
+    canvas.open(a)
+    canvas.press("]", "r")
+    canvas.says("Region accepted")
+    assert frames.states(a) == ["accepted", "open", "open"]
+    assert [one.id for one in frames.store.revision(a).instances] == [f"{a}-p0"]
+
+
+def test_a_region_without_an_edit_is_not_fixed(canvas: Any, frames: Frames) -> None:
+    a = frames.ids[0]
+    canvas.open(a)
+    canvas.press("]", "x")
+    canvas.says("Nothing was changed here yet")
+    assert frames.states(a) == ["open", "open", "open"]
+    canvas.click(210, 125)
+    canvas.press("2", "x")
+    canvas.says("Region fixed")
+    assert frames.states(a) == ["fixed", "open", "open"]
+
+
 @pytest.mark.long
 def test_of_several_proposals_the_selected_one_is_none(canvas: Any, frames: Frames) -> None:
     a, herd = frames.ids[0], frames.module
@@ -126,7 +150,7 @@ def test_of_several_proposals_the_selected_one_is_none(canvas: Any, frames: Fram
     assert [one.id for one in revision.instances] == [f"{a}-p0"]
     assert revision.rejected == (f"{a}-twin",)
     canvas.press("]", "r")  # no animal reaches in: the ground is verified
-    canvas.page.wait_for_selector(".hc-regions li:nth-child(3) [data-state=fixed]")
+    canvas.page.wait_for_selector(".hc-regions li:nth-child(3) [data-state=accepted]")
     assert frames.verified(a)[315, 520]
     assert len(frames.masks(a)) == 1
 
@@ -194,7 +218,7 @@ def test_an_accepted_image_can_be_taken_back(canvas: Any, frames: Frames) -> Non
 def test_the_filter_and_the_strip_lead_to_regions(canvas: Any, frames: Frames) -> None:
     b, c, a = frames.ids  # the queue begins with the last one
     canvas.open(a)
-    canvas.page.locator("[aria-label='Review only regions of a kind']").select_option("missing")
+    canvas.page.locator("[aria-label='Review only regions of a kind']").select_option("possible miss")
     expect(canvas.page.locator(".hc-regions .hc-row")).to_have_count(1)
     canvas.press("]")
     canvas.page.wait_for_selector(".hc-regions [aria-current] >> text=may be missing")

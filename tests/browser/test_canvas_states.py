@@ -96,3 +96,25 @@ def test_what_a_busy_server_could_not_give_is_asked_for_again(
     canvas.open("a")
     canvas.page.wait_for_function(f"() => {HANDLE}.{there}")
     assert len(refused) == 1
+
+
+def test_an_image_nobody_has_outlined_anything_on_is_accepted_twice(canvas: Any, herd: Any) -> None:
+    bare = herd.documents["a"]
+    bare.update(instances=[], regions=[], version=None, heat_url=None)
+    canvas.open("a")
+    canvas.press("Shift+Enter")
+    canvas.says("Accept again if there is no animal")
+    assert herd.documents["a"]["status"] == "draft"
+    canvas.press("Shift+Enter")
+    canvas.says("a.jpg is verified: no animal in it.")
+    assert herd.documents["a"]["status"] == "verified"
+
+
+def test_letters_on_a_page_s_tab_are_the_canvas_s(canvas: Any, herd: Any) -> None:
+    canvas.open()
+    canvas.page.evaluate(
+        "() => { const tab = document.createElement('button'); tab.role = 'tab';"
+        " document.body.append(tab); tab.focus(); }"
+    )
+    canvas.page.keyboard.press("d")
+    canvas.page.wait_for_function(f"() => {HANDLE}.state.tool === 'draw'")

@@ -103,6 +103,17 @@ def test_the_encoder_waits_for_the_first_animal(herd):
     assert encoder.is_file()
 
 
+def test_what_somebody_has_begun_is_proposed_for_first(herd, monkeypatch):
+    store, made = herd
+    begun = list(store.image_states())[-1]
+    monkeypatch.setattr(Queue, "ranked", lambda *_: [])  # far behind, or not in the front at all
+    save(store, made, begun, most=1)
+    learning = InstantLearning(store, 1)
+    while not versions(store):
+        assert learning.step()
+    assert list(versions(store)) == [begun]
+
+
 def test_one_animal_brings_proposals_on_every_image(herd):
     store, made = herd
     first, *others = made
