@@ -131,8 +131,10 @@ class PathGuard:
         """
         text = path.strip().strip('"')
         remedy = "use a folder under the project, or start the server with --allow-root FOLDER"
-        if not text or "\0" in text:
-            raise DataError(text or "path", "no usable path was given", remedy)
+        if not text:
+            raise DataError("path", "is empty", "type the path of a folder or file")
+        if "\0" in text:
+            raise DataError(text, "no usable path was given", remedy)
         joined = self.roots[0] / Path(text).expanduser()  # an absolute path replaces the root
         if not self.allows(joined):
             raise DataError(text, "the server may not read this path", remedy)

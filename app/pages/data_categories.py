@@ -20,6 +20,7 @@ def wire(form: Categories, store: Store, demo: gr.Blocks, tab: gr.Tab) -> None:
 
     @told
     def create(name: str) -> Any:
+        refuse_twin(store, name or "")
         store.add_category(name or "")
         return gr.Textbox(value=""), *filled(store)
 
@@ -50,6 +51,14 @@ def wire(form: Categories, store: Store, demo: gr.Blocks, tab: gr.Tab) -> None:
     for moment in (tab.select, demo.load):
         moment(load, None, [form.listing, form.chosen, form.target], **QUIET)
     _wire_merge(form, store)
+
+
+def refuse_twin(store: Store, name: str) -> None:
+    """No second category by mistake: imported ones may differ in case alone, made ones not."""
+    for one in store.categories():
+        if one.name != name.strip() and one.name.casefold() == name.strip().casefold():
+            why = f"differs from the category {one.name} in capital letters alone"
+            raise DataError(name.strip(), why, f"use {one.name}, or choose another name")
 
 
 def _wire_merge(form: Categories, store: Store) -> None:

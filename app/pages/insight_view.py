@@ -136,7 +136,7 @@ def _missing(chart: Chart) -> str:
     if chart.have >= chart.need:
         return empty("Nothing to show yet.", "No animal was among what was answered so far.")
     short = plural(chart.need - chart.have, one, many)
-    return empty(f"Needs {short} more.", f"{chart.have} of {chart.need} so far.")
+    return empty(f"Still needs {short}.", f"{chart.have} of {chart.need} so far.")
 
 
 def _link(file: str, caption: str) -> str:

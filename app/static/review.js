@@ -94,7 +94,8 @@ export class Review {
   }
 
   nothingLeft() {
-    const { regions, document, openRegions } = this.editor.session;
+    const { regions, document, openRegions, status } = this.editor.session;
+    if (status === "verified") return "The whole image is verified.";
     if (!document.version) return "No proposal yet, so there is no region to review.";
     if (openRegions.length) return "No open region passes the filter.";
     return regions.length

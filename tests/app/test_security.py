@@ -226,11 +226,13 @@ def test_paths_outside_the_roots_are_refused(tmp_path: Path) -> None:
     guard = PathGuard.of(project, [root])
     assert guard.resolve(str(root)) == root.resolve()
     assert guard.resolve(".") == project.resolve()
-    for path in (str(secret), "../secret", "link", str(tmp_path / "absent"), "", "a\0b", "/etc"):
+    for path in (str(secret), "../secret", "link", str(tmp_path / "absent"), "a\0b", "/etc"):
         with pytest.raises(DataError, match="--allow-root"):
             guard.resolve(path)
     with pytest.raises(DataError, match="spelling"):
         guard.resolve("absent")
+    with pytest.raises(DataError, match="type the path"):
+        guard.resolve(" ")
 
 
 def test_a_root_whose_name_merely_starts_alike_is_no_root(tmp_path: Path) -> None:

@@ -218,7 +218,9 @@ def test_an_accepted_image_can_be_taken_back(canvas: Any, frames: Frames) -> Non
 def test_the_filter_and_the_strip_lead_to_regions(canvas: Any, frames: Frames) -> None:
     b, c, a = frames.ids  # the queue begins with the last one
     canvas.open(a)
-    canvas.page.locator("[aria-label='Review only regions of a kind']").select_option("possible miss")
+    canvas.page.locator("[aria-label='Review only regions of a kind']").select_option(
+        "possible miss"
+    )
     expect(canvas.page.locator(".hc-regions .hc-row")).to_have_count(1)
     canvas.press("]")
     canvas.page.wait_for_selector(".hc-regions [aria-current] >> text=may be missing")

@@ -118,3 +118,10 @@ def test_letters_on_a_page_s_tab_are_the_canvas_s(canvas: Any, herd: Any) -> Non
     )
     canvas.page.keyboard.press("d")
     canvas.page.wait_for_function(f"() => {HANDLE}.state.tool === 'draw'")
+
+
+def test_a_verified_image_does_not_ask_to_be_accepted(canvas: Any, herd: Any) -> None:
+    herd.documents["a"].update(regions=[], status="verified")
+    canvas.open("a")
+    canvas.press("]")
+    canvas.says("The whole image is verified.")

@@ -64,7 +64,7 @@ def test_a_wrong_folder_is_a_sentence(page: DataPage, photos: Path, tmp_path: Pa
     (tmp_path / "empty").mkdir()
     for old, new, told in (
         ("", str(tmp_path), "no path"),
-        (str(photos), "", "no usable path"),
+        (str(photos), "", "type the path"),
         (str(photos), str(tmp_path / "empty"), "none of the project's images"),
         (str(photos), "/etc", "may not read"),
     ):

@@ -1,4 +1,4 @@
-"""Merging categories asks first."""
+"""Merging categories asks first; a second one is not made by mistake."""
 
 from __future__ import annotations
 
@@ -52,3 +52,11 @@ def test_applying_a_name_takes_no_notice_of_the_merge(store: Store) -> None:
     }
     assert clicks[form.apply._id] == [form.chosen, form.rename, form.color]
     assert clicks[form.agree._id] == [form.pair]
+
+
+def test_a_name_that_differs_in_capitals_alone_is_refused(store: Store) -> None:
+    store.add_category("Heifer")
+    with pytest.raises(DataError, match="differs from the category Heifer in capital letters"):
+        data_categories.refuse_twin(store, " heifer ")
+    data_categories.refuse_twin(store, "Heifer")  # the same one: nothing is added
+    data_categories.refuse_twin(store, "heifers")

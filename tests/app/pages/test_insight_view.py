@@ -28,7 +28,7 @@ def test_an_empty_page_says_what_is_missing() -> None:
     shown = insight_view.page(insight())
     assert "Too early to say when to stop." in shown
     assert shown.count("2 of 5 so far.") == 6
-    assert "Needs 3 accepted images more." in shown
+    assert "Still needs 3 accepted images." in shown
     assert "<svg" not in shown
     assert "api/insight" not in shown
 
