@@ -1,6 +1,7 @@
 // Opens images: fetches the document, finds the right session for it, swaps it in with its picture.
 
 import * as api from "./api.js";
+import { Last } from "./last.js";
 import { colorOf } from "./palette.js";
 import { openPicture, WholePicture } from "./picture.js";
 import { forget, sessionOf } from "./safety.js";
@@ -15,6 +16,7 @@ export class Opener {
     this.sequence = 0;
     this.loading = new AbortController();
     this.owed = null; // {url, turn} of a heat-map that is to be asked for again
+    this.last = new Last(editor.root);
     this.kept = new Map();
     // Session -> {bitmap, clahe} as last shown. The browser itself forgets pictures when it likes.
     this.seen = new WeakMap();
@@ -32,6 +34,11 @@ export class Opener {
       if (!this.target) {
         this.editor.panel.showOverlay("No image yet", "Import photos on the Data page.");
       }
+      return;
+    }
+    const last = await this.last.take();
+    if (last && last !== descriptor.image_id && !this.target) {
+      this.editor.walk.open(last);
       return;
     }
     const url = descriptor.doc_url ?? api.documentUrl(descriptor.image_id);
@@ -148,6 +155,7 @@ export class Opener {
     this.remember(session, picture);
     this.unsubscribe = session.subscribe(() => this.editor.refresh());
     this.setCategories(session);
+    this.last.shown(session.id);
     this.editor.show(session, picture);
   }
 

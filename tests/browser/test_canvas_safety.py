@@ -272,3 +272,14 @@ def test_the_canvas_works_where_storage_is_refused(own: Any, herd_server: Any, h
         canvas.says("keep this page open")
         own.set_offline(False)
         canvas.revision(3)
+
+
+def test_a_reload_comes_back_to_the_image_that_was_open(canvas: Canvas, herd: Any) -> None:
+    canvas.open("a")
+    canvas.press("n")
+    canvas.ready("b")
+    canvas.page.reload()
+    canvas.ready("b")
+    del herd.documents["b"]  # it is gone: the one that was asked for comes
+    canvas.page.reload()
+    canvas.ready("a")
