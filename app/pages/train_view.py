@@ -51,9 +51,7 @@ def progress(job: Job, log: Log, stopping: bool = False, curves: Log = ()) -> st
     entry: dict[str, Any] = dict(job.progress)
     for line in (*curves, *log):
         entry.update({name: value for name, value in line.items() if value is not None})
-    step, steps = _number(entry.get("step")), _number(entry.get("steps"))
-    share = step / steps if step is not None and steps else 0.0
-    share = 1.0 if job.state == "done" else min(max(share, 0.0), 1.0)
+    share = 1.0 if job.state == "done" else _share(job, entry)
     told = str(entry.get("message") or DOING[job.kind])
     phase = PHASE_WORDS.get(str(entry.get("phase", "")), told)
     head = (
@@ -66,7 +64,22 @@ def progress(job: Job, log: Log, stopping: bool = False, curves: Log = ()) -> st
         f' aria-valuemax="100" aria-valuenow="{share * 100:.0f}">'
         f'<div style="width:{share * 100:.1f}%"></div></div>'
     )
-    return head + bar + _figures(job, entry, step, steps) + _curves(curves or log) + _problem(job)
+    return head + bar + _figures(job, entry) + _curves(curves or log) + _problem(job)
+
+
+def _share(job: Job, entry: Mapping[str, Any]) -> float:
+    """How much of a job is done, in [0, 1]: of its time where that limits it, else of its steps.
+
+    Steps that become known on the way do not change the measure, or the bar would jump back.
+    """
+    minutes, left = _number(_settings(job).get("minutes")), _number(entry.get("eta"))
+    step, steps = _number(entry.get("step")), _number(entry.get("steps"))
+    share = 0.0
+    if minutes and left is not None:
+        share = 1 - left / (60 * minutes)
+    elif not minutes and step is not None and steps:
+        share = step / steps
+    return min(max(share, 0.0), 1.0)
 
 
 def is_fresh(jobs: Sequence[Job]) -> bool:
@@ -89,8 +102,9 @@ def _state_word(job: Job, stopping: bool) -> str:
     return f'<span class="hm-state hm-{job.state}">{word}</span>'
 
 
-def _figures(job: Job, entry: Mapping[str, Any], step: float | None, steps: float | None) -> str:
+def _figures(job: Job, entry: Mapping[str, Any]) -> str:
     cells = []
+    step, steps = _number(entry.get("step")), _number(entry.get("steps"))
     if step is not None and steps:
         cells.append((UNITS.get(job.kind, "images"), f"{step:.0f} / {steps:.0f}"))
     eta = _number(entry.get("eta"))
@@ -206,14 +220,19 @@ def _outcome(job: Job) -> str:
 
 
 def _plan(job: Job) -> str:
-    train = job.config.get("train")
-    source = train if isinstance(train, Mapping) else job.config
+    source = _settings(job)
     parts = [str(job.config["reason"])] if job.config.get("reason") else []
     parts += [str(source[key]) for key in ("method", "preset") if source.get(key)]
     minutes = source.get("minutes")
     if minutes:
         parts.append(f"{minutes:g} min" if isinstance(minutes, int | float) else str(minutes))
     return ", ".join(parts)
+
+
+def _settings(job: Job) -> Mapping[str, Any]:
+    """The settings of a training; the whole config of another job."""
+    train = job.config.get("train")
+    return train if isinstance(train, Mapping) else job.config
 
 
 def versions_table(

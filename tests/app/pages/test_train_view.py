@@ -19,7 +19,16 @@ LOG = [
 
 
 def job(state: JobState, **more: Any) -> Job:
-    return Job("j1", "train", state, {"train": {"method": "u2pl", "minutes": 5}}, NOW, NOW, **more)
+    return Job("j1", "train", state, {"train": {"method": "u2pl", "steps": 40}}, NOW, NOW, **more)
+
+
+def timed(state: JobState) -> Job:
+    return replace(job(state), config={"train": {"method": "u2pl", "minutes": 5}})
+
+
+def bar(shown: str) -> int:
+    """The bar's percentage."""
+    return int(shown.partition('aria-valuenow="')[2].partition('"')[0])
 
 
 def version(state: VersionState, **metrics: Any) -> ModelVersion:
@@ -31,6 +40,19 @@ def test_progress_shows_step_share_eta_and_figures() -> None:
     assert 'aria-valuenow="25"' in shown
     for words in ("10 / 40", "30 s", "0.450", "50.0 %", "62.5 %", "phase 2 of 2", "<svg"):
         assert words in shown
+
+
+def test_a_training_limited_by_minutes_shows_the_share_of_its_time() -> None:
+    line = {"step": 9, "steps": None, "phase": "supervised", "eta": 225.0}
+    shown = [train_view.progress(timed("running"), [line])]
+    shown.append(train_view.progress(timed("running"), [line], curves=[{"step": 9.0}]))
+    # The second phase has its length: 40 of 100 steps are done, but 60 % of the time is over.
+    known = {"step": 40, "steps": 100, "phase": "semi", "eta": 120.0}
+    shown.append(train_view.progress(timed("running"), [line, known]))
+    shown.append(train_view.progress(timed("running"), [line, {**known, "eta": 0.0}]))
+    assert [bar(one) for one in shown] == [25, 25, 60, 100]
+    assert bar(train_view.progress(timed("running"), [])) == 0
+    assert bar(train_view.progress(timed("done"), [line])) == 100
 
 
 def test_progress_without_a_log_is_no_failure() -> None:
