@@ -39,6 +39,11 @@ class Run:
     stop: threading.Event
     progress: Mapping[str, Any] = field(default_factory=dict)
 
+    def say(self, message: str) -> None:
+        """Tell what is done now, in place of the phase and time that a program told before."""
+        kept = {name: one for name, one in self.progress.items() if name not in ("phase", "eta")}
+        self.progress = {**kept, "message": message}
+
     def check(self) -> None:
         """Raise `Stopped` when the job was asked to end."""
         if self.stop.is_set():
@@ -54,7 +59,7 @@ def exclusive(run: Run, name: str) -> Iterator[IO[bytes]]:
     """
     lock = processes.try_lock(run.store.project / "jobs" / name)
     while lock is None:
-        run.progress = {**run.progress, "message": "waiting for the previous run to stop"}
+        run.say("waiting for the previous run to stop")
         run.stop.wait(0.2)
         run.check()
         lock = processes.try_lock(run.store.project / "jobs" / name)

@@ -31,6 +31,10 @@ METHODS = (
     ("Mask R-CNN (wants a GPU)", "maskrcnn"),
 )
 ABOUT = "The first three learn from unlabeled images too."
+AFTERWARDS = (
+    '<p class="hm-hint">Teaching the click tool comes on top of the minutes: one to five more,'
+    " the longer the training the more.</p>"
+)
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,8 @@ class TrainPage:
         inform(train_view.cancelled(jobs.cancel_job(self.context.store, job, wait=False)))
 
     def _hint(self) -> str:
-        verified, rest = training.pool(self.context.store)
+        store = self.context.store
+        verified, rest = training.pool(store)
         if not verified:
             return empty(
                 "Nothing to learn from yet.",
@@ -104,6 +109,7 @@ class TrainPage:
             f'<p class="hm-hint">{plural(verified, "image")} with a verified area,'
             f" {plural(rest, 'image')} without: the model learns from both.</p>"
             f'<p class="hm-hint">{text(self.context.retrainer.sentence())}</p>'
+            + (AFTERWARDS if settings.load(store.project).refine else "")
         )
 
     def _progress(self, rows: list[Job], active: list[Job], stopping: set[str]) -> str:

@@ -48,9 +48,7 @@ def progress(job: Job, log: Log, stopping: bool = False, curves: Log = ()) -> st
         stopping: somebody asked it to end.
         curves: lines with what is drawn, from the first step on; none = those of the log.
     """
-    entry: dict[str, Any] = dict(job.progress)
-    for line in (*curves, *log):
-        entry.update({name: value for name, value in line.items() if value is not None})
+    entry = _newest(job, log, curves)
     share = 1.0 if job.state == "done" else _share(job, entry)
     told = str(entry.get("message") or DOING[job.kind])
     phase = PHASE_WORDS.get(str(entry.get("phase", "")), told)
@@ -65,6 +63,17 @@ def progress(job: Job, log: Log, stopping: bool = False, curves: Log = ()) -> st
         f'<div style="width:{share * 100:.1f}%"></div></div>'
     )
     return head + bar + _figures(job, entry) + _curves(curves or log) + _problem(job)
+
+
+def _newest(job: Job, log: Log, curves: Log) -> dict[str, Any]:
+    """The newest value of everything that is told about a job."""
+    entry: dict[str, Any] = dict(job.progress)
+    for line in (*curves, *log):
+        entry.update({name: value for name, value in line.items() if value is not None})
+    if job.progress.get("message") and not job.progress.get("phase"):
+        # The worker speaks for itself: no trainer runs, and what its log says last is over.
+        entry |= {"message": job.progress["message"], "phase": None}
+    return entry
 
 
 def _share(job: Job, entry: Mapping[str, Any]) -> float:
@@ -108,7 +117,8 @@ def _figures(job: Job, entry: Mapping[str, Any]) -> str:
     if step is not None and steps:
         cells.append((UNITS.get(job.kind, "images"), f"{step:.0f} / {steps:.0f}"))
     eta = _number(entry.get("eta"))
-    if eta is not None and job.state == "running":
+    over = job.kind == "train" and not entry.get("phase")  # what follows has no time set for it
+    if eta is not None and eta >= 1 and job.state == "running" and not over:
         cells.append(("time left", duration(eta)))
     for key, name in (
         ("loss", "loss"),

@@ -53,7 +53,7 @@ def _afterwards(run: Run, lock: IO[bytes], module: str, message: str) -> None:
     """Add something to a version that is no worse without: what goes wrong is in the job's log."""
     if not run.folder.joinpath("version").is_dir():
         return
-    run.progress = {**run.progress, "message": message}
+    run.say(message)
     program = _begun(run, lock, module)
     while program.poll() is None:
         if run.stop.wait(0.25):

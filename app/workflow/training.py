@@ -100,6 +100,7 @@ def run_training(run: Run) -> dict[str, Any]:
         if settings.load(run.store.project).refine:
             trainer.refine(run, lock)
         trainer.keep_refiner(run)
+        run.say("judging the version")
         known = meter.prequential(run.store)
         result = finalise(run.store, run.job, run.folder, known, run.check)
     retention.tidy(run.store)

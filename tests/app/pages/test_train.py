@@ -82,6 +82,15 @@ def test_images_that_no_training_takes_are_not_counted(page: TrainPage, store: S
     assert "Nothing to learn from yet" in page.refresh()[0]
 
 
+def test_the_page_says_that_the_click_tool_takes_more_than_the_minutes(
+    page: TrainPage, store: Store
+) -> None:
+    store.save_revision(store.images()[0].id, 0, [], full_image(48, 64), "me")
+    assert "Teaching the click tool comes on top" in page.refresh()[0]
+    settings.change(store.project, refine=False)
+    assert "click tool" not in page.refresh()[0]
+
+
 def test_every_method_can_be_chosen_on_the_page_and_the_command_line() -> None:
     assert sorted(value for _, value in train.METHODS) == sorted(METHODS)
     assert sorted(method.value for method in Method) == sorted(METHODS)

@@ -55,6 +55,25 @@ def test_a_training_limited_by_minutes_shows_the_share_of_its_time() -> None:
     assert bar(train_view.progress(timed("done"), [line])) == 100
 
 
+def test_what_follows_the_last_step_is_told_in_place_of_its_phase() -> None:
+    line = {"step": 40, "steps": 40, "phase": "semi", "eta": 6.0, "loss": 0.25, "message": "m"}
+    own = {"step": 40, "steps": 40, "message": "learning to answer clicks on this herd"}
+    for training in (job("running"), timed("running")):
+        during = train_view.progress(replace(training, progress=line), [line])
+        assert "phase 2 of 2" in during
+        assert "<dt>time left</dt><dd>6 s</dd>" in during
+        after = train_view.progress(replace(training, progress=own), [line])
+        assert "<span>learning to answer clicks on this herd</span>" in after
+        assert "0.250" in after
+        assert "phase 2 of 2" not in after
+        assert "time left" not in after
+        assert bar(after) == bar(during) >= 98
+
+
+def test_no_time_left_is_not_told() -> None:
+    assert "time left" not in train_view.progress(job("running"), [{**LOG[1], "eta": 0.0}])
+
+
 def test_progress_without_a_log_is_no_failure() -> None:
     shown = train_view.progress(job("queued"), [])
     assert 'aria-valuenow="0"' in shown

@@ -83,6 +83,23 @@ def test_a_project_may_leave_its_refiner_alone(project, trained, programs):
     assert (begun, result["refiner"]) == ([], None)
 
 
+def test_what_follows_the_trainer_is_told_in_place_of_its_last_phase(project, trained, monkeypatch):
+    told = []
+
+    def start(run, *_):
+        told.append(run.progress["message"])
+        return Program(0)
+
+    monkeypatch.setattr(trainer, "_begun", start)
+    job, folder = trained("v1-a", seconds=30.0)
+    last = {"step": 9, "steps": 9, "phase": "semi", "eta": 0.0, "message": None}
+    run = Run(project, job, folder, threading.Event(), progress=last)
+    training.run_training(run)
+    quick = "making the version quick on this machine"
+    assert told == [quick, "learning to answer clicks on this herd"]
+    assert run.progress == {"step": 9, "steps": 9, "message": "judging the version"}
+
+
 def test_a_version_without_a_refiner_takes_over_its_parent_s(project, trained, tmp_path):
     settings.change(project.project, refine=False)
     parent = tmp_path / "parent"
