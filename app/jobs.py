@@ -193,8 +193,8 @@ def _numbers(row: Mapping[str, str | None]) -> dict[str, float]:
     return found
 
 
-def running(store: Store, kind: JobKind) -> list[Job]:
-    """The jobs of that kind whose workers run now, newest first."""
+def running(store: Store, kind: JobKind | None = None) -> list[Job]:
+    """The jobs of that kind, None = of all, whose workers run now, newest first."""
     return [job for job in store.jobs(kind) if job.state in ACTIVE and is_alive(job)]
 
 

@@ -96,7 +96,8 @@ def recover(store: Store) -> int:
 
 def tell_no_cancellation(record: logging.LogRecord) -> bool:
     """For a log's filter: pages that are open when the server ends are cut off, which is meant."""
-    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+    cut_off = record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError)
+    return not cut_off and "graceful shutdown exceeded" not in record.getMessage()
 
 
 def serve(

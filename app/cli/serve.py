@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app import jobs
 from app.cli.common import (
     DEMO,
     Failed,
@@ -24,6 +27,7 @@ from app.cli.common import (
 from app.workflow.imports import import_source
 from data_io.errors import StoreError
 from data_io.store import Store
+from data_io.types import JobKind
 
 if TYPE_CHECKING:
     from app.server import ServerOptions
@@ -31,6 +35,12 @@ if TYPE_CHECKING:
 Token = Annotated[
     str | None, typer.Option(help="Password of the page; better given as HERDMARK_TOKEN.")
 ]
+
+GOES_ON: Mapping[JobKind, str] = {
+    "train": "A training goes on",
+    "propose": "The computing of proposals goes on",
+    "import": "An import goes on",
+}
 
 
 @command
@@ -81,7 +91,24 @@ def _serve(folder: Path, listener: socket.socket, options: ServerOptions, as_jso
         answer = {"project": str(folder), "url": url}
         tell(answer, as_json, f"Herdmark serves {folder} at {url}")
 
-    serve(folder, listener, options, ready)
+    try:
+        serve(folder, listener, options, ready)
+    except KeyboardInterrupt:
+        _say_what_goes_on(folder)
+        raise
+
+
+def _say_what_goes_on(folder: Path) -> None:
+    """Name the jobs that outlive the server, which look as if they had ended with it."""
+    with open_project(folder, recover=False) as store:
+        for job in jobs.running(store):
+            if jobs.is_stopping(store, job):
+                continue
+            say(
+                f"{GOES_ON[job.kind]} without the server; the Train page shows it when you serve"
+                " the project again. To cancel it:"
+                f" launch.py jobs {shlex.quote(str(folder))} --cancel {job.id}"
+            )
 
 
 def _default(photos: Path | None, labels: Path | None) -> Path:

@@ -1,4 +1,4 @@
-"""A real server killed with SIGKILL while it saves: what it acknowledged is there afterwards."""
+"""A real server that ends: killed while it saves, or by Ctrl-C while a page is open."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app import jobs
+from app import jobs, processes
 from app.workflow import training
 from app.workflow.imports import import_source
 from data_io.atomic import file_sha256
@@ -159,6 +159,26 @@ def test_a_training_killed_with_its_server_goes_on_when_somebody_serves_again(
             assert file_sha256(weights) == version.weights_sha256
             told = [str(line.get("message")) for line in jobs.read_log(store, job, 500)]
             assert any("resumed" in words for words in told)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals and locks")
+def test_ctrl_c_says_nothing_of_open_pages_and_that_the_training_goes_on(project: Path) -> None:
+    log = project.parent / "server.log"
+    lock = processes.try_lock(project / "jobs" / training.LOCK)  # the training waits for it
+    assert lock is not None
+    with lock, Store.open(project, create=False) as store, served(project) as (server, address):
+        job = jobs.start_job(store, "train", {"version": "v1"})
+        begun = len(log.read_text())
+        with visitor(address) as client, client.stream("GET", "/gradio_api/heartbeat/x"):
+            server.send_signal(signal.SIGINT)
+            server.wait(START_SECONDS)
+        alive = jobs.is_alive(store.job(job.id))
+        assert jobs.cancel_job(store, job.id).state == "cancelled"
+    assert alive
+    told, last = log.read_text()[begun:].splitlines()
+    assert told.startswith("A training goes on without the server")
+    assert told.endswith(f"launch.py jobs {project} --cancel {job.id}")
+    assert "stopped" in last
 
 
 def label_first_image(store: Store) -> None:

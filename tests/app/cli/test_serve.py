@@ -106,3 +106,25 @@ def test_the_project_is_told_as_an_absolute_path(herdmark, monkeypatch, served, 
     monkeypatch.chdir(tmp_path)
     herdmark("serve", "here")
     assert served[0][0] == Path(tmp_path, "here")
+
+
+def test_what_goes_on_is_told_at_ctrl_c_but_not_what_is_stopping(herdmark, monkeypatch, tmp_path):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("app.server.serve", interrupted)
+    monkeypatch.setattr(jobs, "is_alive", lambda job: job.pid is not None)
+    with Store.open(tmp_path / "a herd") as store:
+        kinds = ("train", "propose", "import", "import")
+        rows = [store.create_job(kind, {}) for kind in kinds]
+        for row in rows[:3]:
+            store.update_job(row.id, state="running", pid=1, pid_started=1.0)
+        jobs.job_folder(store, rows[1]).mkdir(parents=True)
+        (jobs.job_folder(store, rows[1]) / jobs.CANCEL_MARK).touch()
+    code, _, err = herdmark("serve", tmp_path / "a herd", "--port", 0)
+    assert code == 1
+    training, imports = sorted(line for line in err.splitlines() if "goes on" in line)
+    assert imports.startswith("An import goes on without the server")
+    assert training.startswith("A training goes on without the server")
+    command = f"launch.py jobs '{tmp_path / 'a herd'}' --cancel"
+    assert training.endswith(f"{command} {rows[0].id}")
