@@ -104,7 +104,7 @@ class Assistant:
         Args:
             usual: size of an animal there, image pixels; 0 = not known.
             free: nobody vouches for the outline.
-            client, number: who asks, and the how manieth request of theirs it is.
+            client, number: who asks, and the number of this request among theirs.
 
         Raises:
             SupersededError: the client has asked something newer.

@@ -37,7 +37,7 @@ class Settings:
         retrain_idle: minutes without a click or save until new labels are trained on, 0 = off.
         retrain_start: weights a training begins with: ``scratch`` takes the published encoder,
             ``warm`` the version in use.
-        scratch_every: of the trainings that may start warm, each so-manieth starts from scratch.
+        scratch_every: of the trainings that may start warm, every Nth starts from scratch.
         spare_cores: cores that a training leaves to the page where it may have more than those.
         gpu_share: share of a CUDA device's memory that a training may take, in (0, 1].
         audit: share of review regions that are random checks, in [0, 0.5].

@@ -46,8 +46,8 @@ def build(project: Path) -> Automatic:
             ),
             "scratch_every": gr.Number(
                 chosen.scratch_every,
-                label="From scratch every so-manieth training",
-                info="of those that may begin with the version in use",
+                label="From scratch every Nth training",
+                info="N, of those that may begin with the version in use",
                 precision=0,
             ),
         }

@@ -120,6 +120,12 @@ def test_the_page_says_what_automatic_trainings_wait_for(page: TrainPage, store:
     assert "Trains by itself after 2 more accepted images." in page.refresh()[0]
 
 
+def test_how_often_a_training_starts_from_scratch_is_asked_in_english(page: TrainPage) -> None:
+    asked = page.automatic.form["scratch_every"]
+    assert (asked.label, asked.value) == ("From scratch every Nth training", 4)
+    assert str(asked.info).startswith("N, of those")
+
+
 def test_what_does_not_fit_is_not_stored(page: TrainPage, store: Store) -> None:
     with pytest.raises(DataError, match="scratch_every"):
         automatic.change(store.project, 1, 1, 1, "scratch", 0)
