@@ -23,6 +23,7 @@ from model.config import PRESETS
 POLL_SECONDS = 2.0
 TAIL = 20
 HISTORY = 30
+MOST_MINUTES = 120.0  # unless the project's settings ask for more
 METHODS = (
     ("U2PL", "u2pl"),
     ("CutMix", "cutmix"),
@@ -138,9 +139,7 @@ def build(context: Context) -> TrainPage:
             hint = gr.HTML(js_on_load=None)
             form = {
                 "method": gr.Dropdown(METHODS, value=defaults.method, label="Method", info=ABOUT),
-                "minutes": gr.Slider(
-                    0.5, 120, value=defaults.minutes, step=0.5, label="Minutes", elem_id="minutes"
-                ),
+                "minutes": _minutes(defaults.minutes),
             }
             with gr.Accordion("Advanced", open=False):
                 form["seed"] = gr.Number(0, label="Seed", precision=0, minimum=0)
@@ -166,6 +165,20 @@ def build(context: Context) -> TrainPage:
     timer = gr.Timer(POLL_SECONDS, active=False)
     shown = progress, versions, history, validation, image_scores, comparison
     return TrainPage(context, form, start, hint, *shown, alone, timer)
+
+
+def _minutes(usual: float) -> gr.Slider:
+    """The field takes its highest value for a higher one that is typed, so it names that value."""
+    most = max(MOST_MINUTES, usual)
+    return gr.Slider(
+        0.5,
+        most,
+        value=usual,
+        step=0.5,
+        label="Minutes",
+        info=f"at most {most:g}; a larger number becomes {most:g}",
+        elem_id="minutes",
+    )
 
 
 def wire(

@@ -120,6 +120,17 @@ def test_the_page_says_what_automatic_trainings_wait_for(page: TrainPage, store:
     assert "Trains by itself after 2 more accepted images." in page.refresh()[0]
 
 
+@pytest.mark.parametrize(("usual", "most"), [(5.0, 120), (300.0, 300)])
+def test_the_minutes_say_how_many_are_allowed_and_allow_the_project_s_own(
+    context: Context, usual: float, most: int
+) -> None:
+    settings.change(context.store.project, minutes=usual)
+    with gr.Blocks():
+        field = train.build(context).form["minutes"]
+    assert field.info == f"at most {most}; a larger number becomes {most}"
+    assert field.preprocess(float(usual)) == usual
+
+
 def test_how_often_a_training_starts_from_scratch_is_asked_in_english(page: TrainPage) -> None:
     asked = page.automatic.form["scratch_every"]
     assert (asked.label, asked.value) == ("From scratch every Nth training", 4)
