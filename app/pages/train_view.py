@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
+from app.jobs import ACTIVE, RESUMABLE
 from app.pages.words import age, badge, button, duration, empty, percent, plural, short, table, text
 from data_io.types import Job, ModelVersion
 
@@ -196,23 +197,25 @@ def jobs_table(jobs: Sequence[Job], stopping: Collection[str] = ()) -> str:
         return empty("No job has run yet.", "Start the first training on the left.")
     # An older run for proposals was replaced by the newest one.
     newest = next((job.id for job in jobs if job.kind == "propose"), None)
+    training = any(job.kind == "train" and job.state in ACTIVE for job in jobs)
     rows = [
         (
             text(KIND_WORDS[job.kind]),
             _state_word(job, job.id in stopping),
             text(age(job.created)),
             text(job.error or _outcome(job) or _plan(job)),
-            "" if job.id in stopping else _buttons(job, newest),
+            "" if job.id in stopping else _buttons(job, newest, training),
         )
         for job in jobs
     ]
     return table(("Job", "State", "Started", "What happened", ""), rows, "job history")
 
 
-def _buttons(job: Job, newest: str | None) -> str:
-    if job.state in {"running", "queued"}:
+def _buttons(job: Job, newest: str | None, training: bool) -> str:
+    """What can be done about a job; no training goes on beside another one."""
+    if job.state in ACTIVE:
         return button("cancel", job.id, "Cancel", title="keep the last good state and stop")
-    if job.kind == "train" and job.state in {"interrupted", "cancelled", "failed"}:
+    if job.kind == "train" and job.state in RESUMABLE and not training:
         return button("resume", job.id, "Resume", title="go on from the last checkpoint")
     if job.id == newest and job.state in {"interrupted", "failed"}:
         return button("resume", job.id, "Resume", title="go on with the images that are left")

@@ -95,6 +95,15 @@ def test_only_running_jobs_can_be_cancelled() -> None:
     assert "kept the second phase" in done
 
 
+def test_no_training_is_resumed_beside_another_one() -> None:
+    lost, proposing = job("interrupted"), replace(job("running"), id="j2", kind="propose")
+    assert 'data-action="resume"' in train_view.jobs_table([proposing, lost])
+    for state in ("queued", "running"):
+        active = replace(job(state), id="j2")  # type: ignore[arg-type]
+        assert 'data-action="resume"' not in train_view.jobs_table([active, lost])
+    assert 'data-action="resume"' in train_view.jobs_table([replace(job("done"), id="j2"), lost])
+
+
 def test_versions_can_be_promoted_and_rolled_back() -> None:
     assert ">Promote<" in train_view.versions_table([version("aside")])
     assert ">Go back to this version<" in train_view.versions_table([version("retired")])
