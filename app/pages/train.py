@@ -80,6 +80,7 @@ class TrainPage:
         training_now = any(job.kind == "train" for job in active)
         stopping = {job.id for job in active if jobs.is_stopping(store, job)}
         due = self.context.retrainer.is_due()
+        beside = [one for one in versions if one.id in compared]
         return (
             self._hint(),
             gr.Button(interactive=not training_now),
@@ -90,7 +91,7 @@ class TrainPage:
                 validation_set.standing(store), settings.load(store.project).validation
             ),
             validation_view.image_scores(versions, store.image_states()),
-            compare_view.comparison([one for one in versions if one.id in compared], rows),
+            compare_view.comparison(beside, rows) if len(versions) > 1 else "",
             gr.Timer(active=bool(active) or train_view.is_fresh(rows) or due),
         )
 

@@ -275,7 +275,7 @@ def versions_table(
                 text(_judged_on(version)),
                 text(told.get(version.job) or kept(version)),
                 text(_verdict(version)),
-                _compare(version.id in compared, version.id)
+                (_compare(version.id in compared, version.id) if len(versions) > 1 else "")
                 + ("" if promoted else button("promote", version.id, caption, title=GOING_BACK)),
             )
         )

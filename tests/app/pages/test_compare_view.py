@@ -55,7 +55,7 @@ def test_a_click_adds_a_version_and_another_click_removes_it() -> None:
     assert chosen == ("a", "b")
     assert compare_view.toggled(chosen, "a") == ("b",)
     assert compare_view.toggled(("a", "b", "c", "d"), "e") == ("b", "c", "d", "e")
-    assert "Compared ✓" in train_view.versions_table([OLD], (), ("v1",))
+    assert "Compared ✓" in train_view.versions_table([OLD, NEW], (), ("v1",))
 
 
 def test_names_are_text() -> None:

@@ -17,6 +17,7 @@ from app.pages.train import TrainPage
 from data_io.errors import DataError
 from data_io.geometry import full_image
 from data_io.store import Store, codec
+from data_io.types import ModelVersion
 from model.config import METHODS
 
 
@@ -89,6 +90,17 @@ def test_the_page_says_that_the_click_tool_takes_more_than_the_minutes(
     assert "Teaching the click tool comes on top" in page.refresh()[0]
     settings.change(store.project, refine=False)
     assert "click tool" not in page.refresh()[0]
+
+
+def test_versions_are_compared_once_there_are_two(page: TrainPage, store: Store) -> None:
+    shown = []
+    for number in range(3):
+        shown.append((page.refresh()[7], 'data-action="compare"' in page.refresh()[3]))
+        parts = (f"v{number}", None, "j", "", {}, (), "s", {}, "aside", codec.now())
+        store.add_version(ModelVersion(*parts))
+    assert shown[:2] == [("", False)] * 2
+    assert "Choose two versions" in shown[2][0]
+    assert shown[2][1]
 
 
 def test_every_method_can_be_chosen_on_the_page_and_the_command_line() -> None:
