@@ -32,6 +32,8 @@ METHODS = (
     ("Mask R-CNN (wants a GPU)", "maskrcnn"),
 )
 ABOUT = "The first three learn from unlabeled images too."
+STARTED = "The training job has started"
+WAITS = "The training job waits until the one before it has ended"
 AFTERWARDS = (
     '<p class="hm-hint">Teaching the click tool comes on top of the minutes: one to five more,'
     " the longer the training the more.</p>"
@@ -94,6 +96,12 @@ class TrainPage:
             compare_view.comparison(beside, rows) if len(versions) > 1 else "",
             gr.Timer(active=bool(active) or train_view.is_fresh(rows) or due),
         )
+
+    def begin(self, options: training.TrainOptions) -> None:
+        """Start a training and say whether it has to wait, without waiting for it."""
+        waits = training.is_held_up(self.context.store)
+        training.start_training(self.context.store, options)
+        inform(f"{WAITS if waits else STARTED}; it goes on when you close the page.")
 
     def cancel(self, job: str) -> None:
         """Ask a job to stop and say what became of it, without waiting for it."""
@@ -209,8 +217,7 @@ def _wire_start(page: TrainPage, compared: gr.State) -> None:
             seed=int(seed or 0),
             device=device,
         )
-        training.start_training(page.context.store, options)
-        inform("The training job has started; it goes on when you close the page.")
+        page.begin(options)
         return page.refresh(shown)
 
     names = ("method", "minutes", "seed", "preset", "device")

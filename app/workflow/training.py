@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app import gate, jobs, meter, retention, scores, settings, validation_set
+from app import gate, jobs, meter, processes, retention, scores, settings, validation_set
 from app.gate import Verdict
 from app.meter import Prequential
 from app.run import Run, exclusive
@@ -78,6 +78,15 @@ def start_training(store: Store, options: TrainOptions | None = None) -> Job:
         "reason": (options or TrainOptions()).reason,
     }
     return jobs.start_job(store, "train", config)
+
+
+def is_held_up(store: Store) -> bool:
+    """Whether the trainer of a job that has ended still runs; the next one waits for it."""
+    lock = processes.try_lock(store.project / "jobs" / LOCK)
+    if lock is None:
+        return True
+    lock.close()
+    return False
 
 
 def pool(store: Store) -> tuple[int, int]:

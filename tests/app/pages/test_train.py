@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -9,11 +10,12 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from app import jobs, settings
+from app import jobs, processes, settings
 from app.cli.train import Method
 from app.context import Context
 from app.pages import automatic, train
 from app.pages.train import TrainPage
+from app.workflow import training
 from data_io.errors import DataError
 from data_io.geometry import full_image
 from data_io.store import Store, codec
@@ -124,6 +126,25 @@ def test_cancelling_keeps_nobody_waiting(
     page.cancel(job.id)
     assert asked == [(job.id, False)]
     assert told == ["The job is stopping; its last good state is kept."]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs locks")
+def test_a_training_that_waits_for_another_one_is_not_said_to_have_started(
+    page: TrainPage, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    begun: list[object] = []
+    monkeypatch.setattr(train, "inform", told.append)
+    monkeypatch.setattr(training, "start_training", lambda store, options: begun.append(options))
+    options = training.TrainOptions()
+    lock = processes.try_lock(store.project / "jobs" / training.LOCK)
+    assert lock is not None
+    with lock:
+        page.begin(options)
+    page.begin(options)
+    assert begun == [options, options]
+    assert told[0].startswith("The training job waits until the one before it has ended;")
+    assert told[1].startswith("The training job has started;")
 
 
 def test_the_page_says_what_automatic_trainings_wait_for(page: TrainPage, store: Store) -> None:
