@@ -1,14 +1,14 @@
 // Everything around the drawing area: toolbar, side panel, status line, messages. It shows state
 // and calls the editor; it holds no state of its own but what it last rendered.
 
-import { colorOfInstance, ORIGIN_WORDS, originOf, STATUS_WORDS } from "./display.js";
+import { ORIGIN_WORDS, originOf, STATUS_WORDS } from "./display.js";
 import { make, setText } from "./dom.js";
 import { boxOf } from "./draw.js";
 import { icon } from "./icons.js";
 import { PALETTE } from "./palette.js";
+import { animalRow, regionRow } from "./rows.js";
 import { TOOLS } from "./tools/index.js";
 
-const ANSWER = { open: "", accepted: "accepted", fixed: "fixed", skipped: "skipped" };
 const OVER = "dialog[open], .hc-gallery:not([hidden])"; // what keeps the focus to itself
 const MOST_ROWS = 300; // of the animal list; more would make every edit slow
 
@@ -18,6 +18,7 @@ export class Panel {
     this.editor = editor;
     this.signal = signal;
     this.shown = {};
+    this.rebuilt = new Set(); // lists whose current row may be out of sight
     this.parts = []; // what else is refreshed along: {refresh()}
     this.stage = make("div", {
       className: "hc-stage", tabIndex: 0, role: "application",
@@ -165,10 +166,12 @@ export class Panel {
       make("header", {}, [
         make("div", { className: "hc-title" }, [this.name, this.status]), this.facts,
       ]),
-      make("section", { className: "hc-review" }, [
-        this.regionTitle, this.regions, this.regionNote, this.answers,
+      make("div", { className: "hc-body" }, [
+        make("section", { className: "hc-review" }, [
+          this.regionTitle, this.regions, this.regionNote, this.answers,
+        ]),
+        make("section", { className: "hc-herd" }, [this.animalTitle, this.animals]),
       ]),
-      make("section", { className: "hc-herd" }, [this.animalTitle, this.animals]),
       make("footer", {}, [move]),
     ]);
   }
@@ -196,9 +199,19 @@ export class Panel {
     this.refreshView();
     this.refreshHeader(session);
     this.refreshCategory(session, state);
+    this.refreshImage(session);
     this.refreshRegions(session);
     this.refreshAnimals(session, state);
     for (const part of this.parts) part.refresh();
+    this.showCurrent();
+  }
+
+  /** What belongs to a selection takes height from the lists, so this comes behind all the rest. */
+  showCurrent() {
+    for (const list of this.rebuilt) {
+      list.querySelector("[aria-current=true]")?.scrollIntoView({ block: "nearest" });
+    }
+    this.rebuilt.clear();
   }
 
   refreshView() {
@@ -220,6 +233,13 @@ export class Panel {
       ? [`${image.width} × ${image.height}`, image.group, image.split, revision]
       : [];
     setText(this.facts, facts.filter(Boolean).join(" · "));
+  }
+
+  /** The lists of another image begin at their top, wherever those of the last one were left. */
+  refreshImage(session) {
+    if (this.shown.image === session?.id) return;
+    this.shown.image = session?.id;
+    this.regions.scrollTop = this.animals.scrollTop = 0;
   }
 
   refreshCategory(session, state) {
@@ -253,9 +273,9 @@ export class Panel {
     this.answers.hidden = !open;
     for (const button of this.meeting) button.hidden = !review.meets;
     this.regions.replaceChildren(...regions.map((region, i) =>
-      (review.passes(region) ? this.regionRow(region, i, current) : "")));
+      (review.passes(region) ? regionRow(this.editor, region, i, current) : "")));
     setText(this.regionNote, this.noteOn(session, open));
-    this.regions.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
+    this.rebuilt.add(this.regions);
   }
 
   noteOn(session, open) {
@@ -266,27 +286,6 @@ export class Panel {
     return open ? "" : this.editor.review.nothingLeft();
   }
 
-  regionRow(region, index, current) {
-    const done = region.state === "accepted" || region.state === "fixed";
-    const row = make("button", {
-      type: "button", className: "hc-row", "data-state": region.state,
-    }, [
-      make("span", { className: "hc-index", text: String(index + 1) }),
-      make("span", { className: "hc-words", text: region.reason }),
-      make("span", {
-        className: "hc-tag", text: ANSWER[region.state] || region.score.toFixed(2),
-        title: "How unreliable the model is here, 0 to 1",
-      }),
-    ]);
-    row.disabled = done;
-    if (region.id === current) row.setAttribute("aria-current", "true");
-    row.addEventListener("click", () => {
-      this.editor.review.show(region.id);
-      this.editor.focus();
-    });
-    return make("li", {}, [row]);
-  }
-
   refreshAnimals(session, state) {
     const instances = session?.instances ?? [];
     const { by } = this.editor.look.display;
@@ -295,38 +294,13 @@ export class Panel {
     if (Object.entries(now).every(([name, value]) => this.shown[name] === value)) return;
     Object.assign(this.shown, now);
     setText(this.animalTitle, `Animals · ${instances.length}`);
-    const rows = instances.slice(0, MOST_ROWS).map((item) => this.animalRow(session, item, state));
+    const rows = instances.slice(0, MOST_ROWS).map((item) => animalRow(this.editor, item));
     if (instances.length > MOST_ROWS) {
       const more = `and ${instances.length - MOST_ROWS} more`;
       rows.push(make("li", { className: "hc-note", text: more }));
     }
     this.animals.replaceChildren(...rows);
-    this.animals.querySelector("[aria-current=true]")?.scrollIntoView({ block: "nearest" });
-  }
-
-  animalRow(session, item, state) {
-    const swatch = make("span", { className: "hc-swatch", "aria-hidden": "true" });
-    const { look, colors } = this.editor;
-    swatch.style.background = colorOfInstance(item, look.display, colors);
-    const score = item.score === null ? "" : ` ${item.score.toFixed(2)}`;
-    const row = make("button", { type: "button", className: "hc-row" }, [
-      swatch,
-      make("span", {
-        className: "hc-words", text: session.category(item.category)?.name ?? "unknown category",
-      }),
-      make("span", {
-        className: "hc-tag", text: item.proposed ? `proposed${score}` : ORIGIN_WORDS[item.source],
-        "data-source": item.proposed ? "proposed" : item.source,
-      }),
-    ]);
-    if (item.id === state.selected) row.setAttribute("aria-current", "true");
-    else if (state.others.includes(item.id)) row.setAttribute("aria-current", "other");
-    row.addEventListener("click", ({ shiftKey, ctrlKey, metaKey }) => {
-      if (shiftKey || ctrlKey || metaKey) this.editor.selection.toggle(item.id);
-      else this.editor.select(item.id, { reveal: true });
-      this.editor.focus();
-    });
-    return make("li", {}, [row]);
+    this.rebuilt.add(this.animals);
   }
 
   /** Bring an instance into view where it lies outside. */

@@ -1,0 +1,95 @@
+"""A laptop has room for what a person works with: lists, toolbar, names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from model.regions import REASONS
+from tests.browser.conftest import VIEWPORT, expect
+
+pytestmark = pytest.mark.browser
+
+# What a page of 1366 x 768 leaves to the canvas beside the queue and below the tabs.
+LAPTOP = {"width": 1114, "height": 711}
+ANIMALS, REGIONS = 24, 28
+LEAST = 3  # whole rows of a list
+# How many rows of a list a person sees whole.
+WHOLE = """(name) => {
+  const list = document.querySelector(name);
+  const [inner, outer] = [list, list.closest('.hc-body')].map((one) => one.getBoundingClientRect());
+  const [top, bottom] = [Math.max(inner.top, outer.top), Math.min(inner.bottom, outer.bottom)];
+  return [...list.children].map((row) => row.getBoundingClientRect())
+    .filter((row) => row.top > top - 1 && row.bottom < bottom + 1).length;
+}"""
+LINES = "(one) => Math.round(one.clientHeight / parseFloat(getComputedStyle(one).lineHeight))"
+
+
+@pytest.fixture
+def laptop(canvas: Any, herd: Any) -> Iterator[Any]:
+    """The canvas in the room a laptop leaves it, over images full of animals and regions."""
+    for stored in herd.documents.values():
+        crowd(stored)
+    canvas.page.set_viewport_size(LAPTOP)
+    yield canvas
+    canvas.page.set_viewport_size(VIEWPORT)
+
+
+def crowd(stored: dict[str, Any]) -> None:
+    """A whole herd in one image, and a doubt in words at most of it."""
+    animal, doubt = stored["instances"][-1], stored["regions"][0]
+    words = list(REASONS.values())
+    stored["instances"] = [{**animal, "id": f"i{k}"} for k in range(ANIMALS)]
+    stored["regions"] = [
+        {**doubt, "id": f"r{k}", "reason": words[k % len(words)]} for k in range(REGIONS)
+    ]
+
+
+def whole(canvas: Any) -> int:
+    """Rows seen whole in the list that shows fewer."""
+    return min(canvas.page.evaluate(WHOLE, name) for name in (".hc-regions", ".hc-animals"))
+
+
+def test_both_lists_show_rows_with_and_without_a_selection(laptop: Any) -> None:
+    laptop.open()
+    assert whole(laptop) >= LEAST
+    last = laptop.page.locator(".hc-animals .hc-row").nth(LEAST)
+    last.click()  # the note takes the height it stood in
+    expect(laptop.page.get_by_label("Note")).to_be_visible()
+    assert whole(laptop) >= LEAST
+    expect(last).to_be_in_viewport(ratio=0.9)
+
+
+def test_a_low_panel_scrolls_between_header_and_footer(laptop: Any) -> None:
+    laptop.page.set_viewport_size({**LAPTOP, "height": 480})
+    laptop.open()
+    laptop.page.locator(".hc-animals .hc-row").first.click()
+    note = laptop.page.get_by_label("Note")
+    note.scroll_into_view_if_needed()
+    expect(note).to_be_in_viewport(ratio=1)
+    assert laptop.page.evaluate(WHOLE, ".hc-animals") >= LEAST
+    expect(laptop.page.locator(".hc-name")).to_be_in_viewport(ratio=1)
+    expect(laptop.page.get_by_label("Accept image")).to_be_in_viewport(ratio=1)
+
+
+def test_only_the_current_region_takes_more_than_two_lines(laptop: Any) -> None:
+    laptop.open()
+    row = laptop.page.locator(".hc-regions .hc-row").nth(1)
+    text = laptop.page.locator(".hc-regions .hc-words").nth(1)
+    assert text.evaluate(LINES) == 2
+    expect(row).to_have_attribute("title", REASONS["possible miss"])
+    row.click()
+    expect(row).to_have_attribute("aria-current", "true")
+    assert text.evaluate(LINES) == 4
+
+
+def test_the_lists_of_the_next_image_begin_at_their_top(laptop: Any) -> None:
+    laptop.open()
+    for name in (".hc-regions", ".hc-animals"):
+        laptop.page.locator(name).evaluate("(one) => { one.scrollTop = 300; }")
+    laptop.press("n")
+    laptop.ready("b")
+    for name in (".hc-regions", ".hc-animals"):
+        assert laptop.page.locator(name).evaluate("(one) => one.scrollTop") == 0
