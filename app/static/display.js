@@ -6,6 +6,9 @@ import { PALETTE } from "./palette.js";
 /** What outlines look like before anybody changes it. `shapes`: all, selected or none. */
 export const DISPLAY = { by: "category", fill: 1, regions: 1, details: false, shapes: "all" };
 
+/** How strong the heat-map is, 0 for off, and how strong it was when it was last on. */
+export const HEAT = { heatOpacity: 0.45, heatBefore: 0.45 };
+
 export const MODES = {
   category: "Category",
   animal: "Animal",

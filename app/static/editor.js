@@ -5,6 +5,7 @@ import * as api from "./api.js";
 import { Clicker } from "./clicker.js";
 import { ConflictDialog } from "./conflict.js";
 import { Dialogs } from "./dialogs.js";
+import { HEAT } from "./display.js";
 import { Gallery } from "./gallery.js";
 import { addFlow } from "./flow.js";
 import { crossesItself } from "./geometry.js";
@@ -45,7 +46,7 @@ class Editor {
     this.state = {
       tool: "select", selected: null, others: [], hovered: null, vertex: null, preview: null,
       pointer: null, crosshair: null, closing: false, wire: [], category: null,
-      picture: null, heat: null, heatOpacity: 0.45, heatBefore: 0.45, ...SHAPING,
+      picture: null, heat: null, ...HEAT, ...SHAPING,
     };
     this.selection = new Selection(this);
     this.shaping = new Shaping(this);
@@ -242,6 +243,7 @@ class Editor {
   setHeat(opacity) {
     const heatOpacity = Math.min(Math.max(Math.round(opacity * 100) / 100, 0), 1);
     this.update({ heatOpacity, ...(heatOpacity ? { heatBefore: heatOpacity } : {}) });
+    this.look.store();
     this.stage.invalidate(true);
   }
 

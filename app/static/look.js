@@ -3,7 +3,7 @@
 
 import { isNeutral, NEUTRAL, TableFilter } from "./adjust.js";
 import { make, setText } from "./dom.js";
-import { DISPLAY, MODES } from "./display.js";
+import { DISPLAY, HEAT, MODES } from "./display.js";
 import { icon } from "./icons.js";
 
 const SLIDERS = [
@@ -35,9 +35,10 @@ export class Look {
   constructor(editor, root, signal) {
     this.editor = editor;
     this.key = `herdmark-view-${root.dataset.project ?? ""}`;
-    const { adjust, display } = stored(this.key);
+    const { adjust, display, heat } = stored(this.key);
     this.adjust = restored(adjust, NEUTRAL);
     this.display = restored(display, DISPLAY);
+    Object.assign(editor.state, restored(heat, HEAT));
     this.filter = new TableFilter(root);
     this.signal = signal;
     this.inputs = new Map();
@@ -189,9 +190,11 @@ export class Look {
 
   store() {
     const { key, adjust, display } = this;
+    const { heatOpacity, heatBefore } = this.editor.state;
+    const heat = { heatOpacity, heatBefore };
     const lasting = { ...display, shapes: "all" }; // hidden outlines must not surprise tomorrow
     try {
-      localStorage.setItem(key, JSON.stringify({ adjust, display: lasting }));
+      localStorage.setItem(key, JSON.stringify({ adjust, heat, display: lasting }));
     } catch {
       // A full or forbidden storage only means that the settings end with this page.
     }

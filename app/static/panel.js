@@ -127,10 +127,8 @@ export class Panel {
     this.heat.addEventListener("input", () => this.editor.setHeat(Number(this.heat.value)), {
       signal: this.signal,
     });
-    this.heatGroup = group("Heat-map", [
-      this.button("heat", "Heat-map", "H", () => this.editor.toggleHeat()),
-      this.heat,
-    ]);
+    this.heatButton = this.button("heat", "Heat-map", "H", () => this.editor.toggleHeat());
+    this.heatGroup = group("Heat-map", [this.heatButton, this.heat]);
     return this.heatGroup;
   }
 
@@ -195,6 +193,7 @@ export class Panel {
     this.heatGroup.classList.toggle("hc-off", !state.heat);
     this.heat.disabled = !state.heat;
     this.heat.value = String(state.heatOpacity);
+    this.heatButton.setAttribute("aria-pressed", String(state.heatOpacity > 0));
     setText(this.hint, editor.ready ? editor.tool.hint : "");
     this.refreshView();
     this.refreshHeader(session);

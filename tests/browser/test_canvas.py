@@ -189,7 +189,21 @@ def test_heat_opacity_by_keys(canvas: Any, herd: Any) -> None:
     canvas.press("h")
     assert canvas.read("h.state.heatOpacity") == 0
     canvas.press("h")
-    expect(canvas.page.locator("[aria-label='Heat-map opacity']")).to_have_value("0.55")
+    expect(canvas.page.get_by_label("Heat-map opacity")).to_have_value("0.55")
+
+
+def test_the_heat_map_shows_that_it_is_on_and_is_remembered(canvas: Any, herd: Any) -> None:
+    canvas.open()
+    button = canvas.page.get_by_role("button", name="Heat-map")
+    expect(button).to_have_attribute("aria-pressed", "true")
+    canvas.press("Shift+J", "h")
+    expect(button).to_have_attribute("aria-pressed", "false")
+    canvas.open("b")
+    expect(button).to_have_attribute("aria-pressed", "false")
+    assert canvas.read("h.state.heatOpacity") == 0
+    canvas.press("h")
+    canvas.open("a")
+    assert canvas.read("h.state.heatOpacity") == 0.55
 
 
 def test_a_region_is_accepted_another_fixed_and_one_skipped(canvas: Any, herd: Any) -> None:
