@@ -247,11 +247,12 @@ export class Panel {
       this.shown.categories = categories;
       this.category.replaceChildren(...categories.map((item, i) =>
         make("option", { value: item.id, text: i < 9 ? `${i + 1}  ${item.name}` : item.name })));
-      if (!categories.length) this.category.append(make("option", { text: "No category yet" }));
+      if (!categories.length) this.category.append(make("option", { text: "No category" }));
     }
     this.category.disabled = !categories.length;
     const chosen = session?.instance(state.selected)?.category ?? state.category;
     if (chosen) this.category.value = chosen;
+    this.category.title = session?.category(chosen)?.name ?? "No category yet";
     this.swatch.style.background = this.editor.colors.get(chosen) ?? PALETTE.at(-1);
   }
 

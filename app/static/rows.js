@@ -28,7 +28,10 @@ export function regionRow(editor, region, index, current) {
 
 /** An animal; with Shift or Ctrl a click adds it to the selection. */
 export function animalRow(editor, item) {
-  const row = make("button", { type: "button", className: "hc-row" }, animalParts(editor, item));
+  const name = editor.session.category(item.category)?.name ?? "unknown category";
+  const row = make("button", {
+    type: "button", className: "hc-row", title: name,
+  }, animalParts(editor, item, name));
   const { selected, others } = editor.state;
   if (item.id === selected) row.setAttribute("aria-current", "true");
   else if (others.includes(item.id)) row.setAttribute("aria-current", "other");
@@ -40,15 +43,13 @@ export function animalRow(editor, item) {
   return make("li", {}, [row]);
 }
 
-function animalParts({ session, look, colors }, item) {
+function animalParts({ look, colors }, item, name) {
   const swatch = make("span", { className: "hc-swatch", "aria-hidden": "true" });
   swatch.style.background = colorOfInstance(item, look.display, colors);
   const score = item.score === null ? "" : ` ${item.score.toFixed(2)}`;
   return [
     swatch,
-    make("span", {
-      className: "hc-words", text: session.category(item.category)?.name ?? "unknown category",
-    }),
+    make("span", { className: "hc-words", text: name }),
     make("span", {
       className: "hc-tag", text: item.proposed ? `proposed${score}` : ORIGIN_WORDS[item.source],
       "data-source": item.proposed ? "proposed" : item.source,

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from model.regions import REASONS
-from tests.browser.conftest import VIEWPORT, expect
+from tests.browser.conftest import expect
 
 pytestmark = pytest.mark.browser
 
 # What a page of 1366 x 768 leaves to the canvas beside the queue and below the tabs.
-LAPTOP = {"width": 1114, "height": 711}
+ROOM = """addEventListener("DOMContentLoaded", () => document.head.insertAdjacentHTML("beforeend",
+  "<style>.box { width: 1114px; height: 711px }</style>"));"""
 ANIMALS, REGIONS = 24, 28
 LEAST = 3  # whole rows of a list
 # How many rows of a list a person sees whole.
@@ -28,13 +28,12 @@ LINES = "(one) => Math.round(one.clientHeight / parseFloat(getComputedStyle(one)
 
 
 @pytest.fixture
-def laptop(canvas: Any, herd: Any) -> Iterator[Any]:
+def laptop(canvas: Any, herd: Any) -> Any:
     """The canvas in the room a laptop leaves it, over images full of animals and regions."""
     for stored in herd.documents.values():
         crowd(stored)
-    canvas.page.set_viewport_size(LAPTOP)
-    yield canvas
-    canvas.page.set_viewport_size(VIEWPORT)
+    canvas.page.add_init_script(ROOM)
+    return canvas
 
 
 def crowd(stored: dict[str, Any]) -> None:
@@ -63,8 +62,8 @@ def test_both_lists_show_rows_with_and_without_a_selection(laptop: Any) -> None:
 
 
 def test_a_low_panel_scrolls_between_header_and_footer(laptop: Any) -> None:
-    laptop.page.set_viewport_size({**LAPTOP, "height": 480})
     laptop.open()
+    laptop.page.locator(".box").evaluate("(one) => { one.style.height = '480px'; }")
     laptop.page.locator(".hc-animals .hc-row").first.click()
     note = laptop.page.get_by_label("Note")
     note.scroll_into_view_if_needed()
@@ -93,3 +92,38 @@ def test_the_lists_of_the_next_image_begin_at_their_top(laptop: Any) -> None:
     laptop.ready("b")
     for name in (".hc-regions", ".hc-animals"):
         assert laptop.page.locator(name).evaluate("(one) => one.scrollTop") == 0
+
+
+def rows(canvas: Any) -> int:
+    """Rows of the toolbar; fails where it sticks out."""
+    bar = canvas.page.locator(".hc-bar")
+    assert bar.evaluate("(one) => one.scrollWidth - one.clientWidth") <= 0
+    return int(bar.evaluate("(one) => Math.floor(one.clientHeight / 30)"))
+
+
+def test_the_toolbar_has_one_row_whatever_the_category_is_called(laptop: Any, herd: Any) -> None:
+    laptop.open()
+    select = laptop.page.locator(".hc-category select")
+    name = "Braunvieh, gehornt, mit Kalb bei Fuss"
+    width = select.bounding_box()["width"]
+    herd.documents["b"]["categories"][0]["name"] = name
+    laptop.press("n")
+    laptop.ready("b")
+    expect(select).to_have_attribute("title", name)
+    assert select.bounding_box()["width"] == width
+    assert rows(laptop) == 1
+    assert whole(laptop) >= LEAST  # one line an animal
+    herd.documents["c"].update(categories=[], instances=[], regions=[])
+    laptop.press("n")
+    laptop.ready("c")
+    assert rows(laptop) == 1
+
+
+def test_the_toolbar_has_one_row_while_nothing_can_be_saved(laptop: Any, herd: Any) -> None:
+    laptop.open()
+    herd.offline = True
+    laptop.page.locator(".hc-animals .hc-row").first.click()
+    laptop.press("2", "Escape")
+    laptop.halt()
+    laptop.state("retry")
+    assert rows(laptop) == 1
