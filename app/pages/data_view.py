@@ -12,6 +12,7 @@ from app.pages.words import (
     badge,
     button,
     empty,
+    file_name,
     group_word,
     name_of,
     plural,
@@ -94,7 +95,8 @@ def _card(one: ImageState) -> str:
         f'<div class="hm-tile"><button type="button" class="hm-card" data-action="open"'
         f' data-key="{key}" title="{text(one.path)}" aria-label="open {name} on the Label page">'
         f'<img loading="lazy" alt="" src="api/images/{key}/thumbnail">'
-        f"<b>{name}</b><span>{badge(_status(one))} <i>{text(group)}</i></span></button>"
+        f"{file_name(name_of(one.path))}"
+        f"<span>{badge(_status(one))} <i>{text(group)}</i></span></button>"
         f'<button type="button" class="hm-button" data-action="{action}" data-key="{key}"'
         f' aria-label="{action} {name}" title="{HINTS[action]}">{caption}</button></div>'
     )

@@ -11,6 +11,7 @@ from app.pages.words import (
     age,
     button,
     empty,
+    file_name,
     plural,
     short,
     text,
@@ -101,5 +102,5 @@ def _row(item: Item, image: str | None) -> str:
         f'<button type="button" class="hm-row" data-action="open" data-key="{key}"{current}'
         f' title="{text(item["why"])}">'
         f'<img loading="lazy" alt="" src="api/images/{key}/thumbnail">'
-        f"<span><b>{text(item['name'])}</b><i>{text(item['why'])}</i></span></button>"
+        f"<span>{file_name(item['name'])}<i>{text(item['why'])}</i></span></button>"
     )

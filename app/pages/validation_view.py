@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.pages.words import group_word, name_of, plural, short, table, text
+from app.pages.words import file_name, group_word, name_of, plural, short, table, text
 from app.validation_set import EVERY, FIRST, START, Standing
 from data_io.store import ImageState
 from data_io.types import ModelVersion
@@ -90,7 +90,7 @@ def _button(one: ImageState) -> str:
     return (
         f'<button type="button" class="hm-row" data-action="open" data-key="{key}"'
         f' title="open {name}"><img loading="lazy" alt="" src="api/images/{key}/thumbnail">'
-        f"<span><b>{name}</b>{where}</span></button>"
+        f"<span>{file_name(name_of(one.path))}{where}</span></button>"
     )
 
 

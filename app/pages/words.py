@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from html import escape
 from pathlib import PurePath
 
+TAIL = 10  # characters of a file name that are never cut
 STATUS_WORDS = {
     "unlabeled": "unlabeled",
     "draft": "draft",
@@ -88,6 +89,15 @@ def short(identifier: str) -> str:
 def name_of(path: str) -> str:
     """The file name of an image path."""
     return PurePath(path).name
+
+
+def file_name(name: str) -> str:
+    """A file name as HTML that is cut in its middle where it is too long: frames differ at the end.
+
+    The whole name is its title.
+    """
+    parts = "".join(f"<span>{text(part)}</span>" for part in (name[:-TAIL], name[-TAIL:]))
+    return f'<b class="hm-cut" title="{text(name)}">{parts}</b>'
 
 
 def group_word(group: str) -> str:

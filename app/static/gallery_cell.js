@@ -2,7 +2,7 @@
 
 import { absolute, thumbnailUrl } from "./api.js";
 import { STATUS_WORDS } from "./display.js";
-import { make, setText } from "./dom.js";
+import { make, setName, setText } from "./dom.js";
 
 /** Text first: a row can be read before its picture is here. */
 export class Cell {
@@ -56,7 +56,7 @@ export class Cell {
     element.setAttribute("aria-setsize", String(total));
     element.classList.toggle("hc-blank", !row);
     setText(this.number, (index + 1).toLocaleString("en"));
-    setText(this.name, row?.name ?? "");
+    setName(this.name, row?.name ?? "");
     setText(this.status, row ? STATUS_WORDS[row.status] : "");
     this.status.dataset.status = row?.status ?? "";
     const scored = row && row.score !== null;

@@ -2,7 +2,7 @@
 // and calls the editor; it holds no state of its own but what it last rendered.
 
 import { ORIGIN_WORDS, originOf, STATUS_WORDS } from "./display.js";
-import { make, setText } from "./dom.js";
+import { make, setName, setText } from "./dom.js";
 import { boxOf } from "./draw.js";
 import { icon } from "./icons.js";
 import { PALETTE } from "./palette.js";
@@ -222,8 +222,7 @@ export class Panel {
   }
 
   refreshHeader(session) {
-    setText(this.name, session?.image.name ?? "No image");
-    this.name.title = session?.image.name ?? "";
+    setName(this.name, session?.image.name ?? "No image");
     setText(this.status, session ? STATUS_WORDS[session.status] ?? session.status : "");
     this.status.dataset.status = session?.status ?? "";
     const { image } = session ?? {};

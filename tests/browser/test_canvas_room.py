@@ -127,3 +127,30 @@ def test_the_toolbar_has_one_row_while_nothing_can_be_saved(laptop: Any, herd: A
     laptop.halt()
     laptop.state("retry")
     assert rows(laptop) == 1
+
+
+def ends(canvas: Any, name: str) -> bool:
+    """Whether a name is cut, but not at its end."""
+    head, tail = (canvas.page.locator(f"{name} > span").nth(k) for k in (0, 1))
+    assert tail.evaluate("(one) => one.scrollWidth <= one.clientWidth")
+    expect(tail).to_be_in_viewport(ratio=0.99)
+    box, frame = tail.bounding_box(), canvas.page.locator(name).bounding_box()
+    assert box["x"] + box["width"] <= frame["x"] + frame["width"] + 1
+    return bool(head.evaluate("(one) => one.scrollWidth > one.clientWidth"))
+
+
+def test_names_are_cut_in_the_middle(laptop: Any, herd: Any) -> None:
+    name = "barn-7-16171798096734-left-camera_t1.jpg"
+    herd.documents["a"]["image"]["name"] = name
+    row = {"id": "a", "name": name, "status": "draft", "score": None, "group": "", "split": None}
+    answer = {"listing": "1", "total": 1, "place": 0, "items": [row]}
+    laptop.page.route("**/api/gallery?*", lambda route: route.fulfill(json=answer))
+    choices = {"groups": [], "categories": []}
+    laptop.page.route("**/api/gallery/choices", lambda route: route.fulfill(json=choices))
+    laptop.open()
+    expect(laptop.page.locator(".hc-name")).to_have_text(name)
+    expect(laptop.page.locator(".hc-name")).to_have_attribute("title", name)
+    assert ends(laptop, ".hc-name")
+    laptop.press("g")
+    laptop.page.locator(".hc-gallery[data-filled=true]").wait_for()
+    assert ends(laptop, ".hc-cell b")

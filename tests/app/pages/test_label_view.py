@@ -16,6 +16,14 @@ def test_the_queue_is_as_long_as_it_is(store: Store) -> None:
     assert "3 images waiting" in label_view.side(store, last, items, 3, "")
 
 
+def test_a_long_name_keeps_its_end_and_is_told_whole(store: Store) -> None:
+    front = store.images()[0].id
+    items = [{"image": front, "name": "16171798096734<_t1.jpg", "why": "first"}]
+    shown = label_view.side(store, front, items, 1, "")
+    name = "<span>161717980967</span><span>34&lt;_t1.jpg</span>"
+    assert f'<b class="hm-cut" title="16171798096734&lt;_t1.jpg">{name}</b>' in shown
+
+
 def test_a_project_without_images_says_what_to_do(store: Store) -> None:
     for record in store.images():
         assert "The queue is empty" in label_view.side(store, None, [], 0, "")
