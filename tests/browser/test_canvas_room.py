@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from tests.browser.conftest import expect
 
 pytestmark = pytest.mark.browser
 
+STATIC = Path(__file__).resolve().parents[2] / "app" / "static"
 # What a page of 1366 x 768 leaves to the canvas beside the queue and below the tabs.
 ROOM = """addEventListener("DOMContentLoaded", () => document.head.insertAdjacentHTML("beforeend",
   "<style>.box { width: 1114px; height: 711px }</style>"));"""
@@ -23,6 +25,16 @@ WHOLE = """(name) => {
   const [top, bottom] = [Math.max(inner.top, outer.top), Math.min(inner.bottom, outer.bottom)];
   return [...list.children].map((row) => row.getBoundingClientRect())
     .filter((row) => row.top > top - 1 && row.bottom < bottom + 1).length;
+}"""
+# Menus whose choice is cut, beside an arrow of 20 px.
+CUT_MENUS = """() => {
+  const pen = document.createElement('canvas').getContext('2d');
+  return [...document.querySelectorAll('.hc-filters select')].filter((one) => {
+    const { font, paddingLeft, paddingRight } = getComputedStyle(one);
+    pen.font = font;
+    return pen.measureText(one.selectedOptions[0].textContent).width + parseFloat(paddingLeft)
+      + parseFloat(paddingRight) + 20 > one.clientWidth;
+  }).map((one) => one.ariaLabel);
 }"""
 LINES = "(one) => Math.round(one.clientHeight / parseFloat(getComputedStyle(one).lineHeight))"
 
@@ -139,14 +151,19 @@ def ends(canvas: Any, name: str) -> bool:
     return bool(head.evaluate("(one) => one.scrollWidth > one.clientWidth"))
 
 
+def answer_gallery(page: Any, name: str) -> None:
+    """A gallery of one image."""
+    row = {"id": "a", "name": name, "status": "draft", "score": None, "group": "", "split": None}
+    answer = {"listing": "1", "total": 1, "place": 0, "items": [row]}
+    choices = {"groups": [], "categories": [{"id": "c1", "name": "Braunvieh, gehornt, mit Kalb"}]}
+    page.route("**/api/gallery?*", lambda route: route.fulfill(json=answer))
+    page.route("**/api/gallery/choices", lambda route: route.fulfill(json=choices))
+
+
 def test_names_are_cut_in_the_middle(laptop: Any, herd: Any) -> None:
     name = "barn-7-16171798096734-left-camera_t1.jpg"
     herd.documents["a"]["image"]["name"] = name
-    row = {"id": "a", "name": name, "status": "draft", "score": None, "group": "", "split": None}
-    answer = {"listing": "1", "total": 1, "place": 0, "items": [row]}
-    laptop.page.route("**/api/gallery?*", lambda route: route.fulfill(json=answer))
-    choices = {"groups": [], "categories": []}
-    laptop.page.route("**/api/gallery/choices", lambda route: route.fulfill(json=choices))
+    answer_gallery(laptop.page, name)
     laptop.open()
     expect(laptop.page.locator(".hc-name")).to_have_text(name)
     expect(laptop.page.locator(".hc-name")).to_have_attribute("title", name)
@@ -154,3 +171,13 @@ def test_names_are_cut_in_the_middle(laptop: Any, herd: Any) -> None:
     laptop.press("g")
     laptop.page.locator(".hc-gallery[data-filled=true]").wait_for()
     assert ends(laptop, ".hc-cell b")
+
+
+def test_the_menus_of_the_gallery_show_what_they_are_for(laptop: Any) -> None:
+    answer_gallery(laptop.page, "a.jpg")
+    laptop.open()
+    laptop.page.locator(".box").evaluate("(one) => { one.id = 'hm-canvas'; }")
+    laptop.page.add_style_tag(path=str(STATIC / "pages.css"))  # as on the Label page
+    laptop.press("g")
+    laptop.page.locator(".hc-gallery[data-filled=true]").wait_for()
+    assert laptop.page.evaluate(CUT_MENUS) == []
