@@ -34,13 +34,14 @@ export class Fresh {
 
   async look() {
     if (!this.waits) return;
-    const { opener, session } = this.editor;
+    const { opener, outlook, session } = this.editor;
     this.asking = true;
     try {
       const version = await api.proposalVersion(session.id);
       const shown = this.editor.session === session && version !== session.document.version;
       if (!shown || !version) return;
       await opener.reload();
+      if (outlook.isStale) outlook.ask(session);
       // The queue beside the canvas has another order, perhaps by another rule.
       const { id, status, revision } = session;
       this.editor.tell("status", { image: id, status, revision });

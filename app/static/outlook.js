@@ -49,7 +49,9 @@ export class Outlook {
 
   get isStale() {
     const usedUp = this.ahead?.any && !this.ahead.coming.length;
-    return !this.ahead || usedUp || performance.now() - this.asked > FRESH;
+    const { session } = this.editor;
+    const outdated = session && this.ahead?.regions < openOnes(session); // proposals have come
+    return !this.ahead || usedUp || outdated || performance.now() - this.asked > FRESH;
   }
 
   async ask(session) {

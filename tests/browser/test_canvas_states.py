@@ -125,3 +125,22 @@ def test_a_verified_image_does_not_ask_to_be_accepted(canvas: Any, herd: Any) ->
     canvas.open("a")
     canvas.press("]")
     canvas.says("The whole image is verified.")
+
+
+def test_regions_of_a_proposal_that_has_come_are_counted(canvas: Any, herd: Any) -> None:
+    told = iter([0, 3])
+    counts = {"images": 2, "verified": 0, "coming": []}
+    canvas.page.route(
+        "**/api/images/a/outlook*",
+        lambda route: route.fulfill(json={**counts, "regions": next(told)}),
+    )
+    canvas.page.route(
+        "**/api/images/a/proposal",
+        lambda route: route.fulfill(json={"version": herd.documents["a"]["version"]}),
+    )
+    proposed = herd.documents["a"]
+    herd.documents["a"] = {**proposed, "regions": [], "version": None, "heat_url": None}
+    canvas.open("a")
+    canvas.page.locator(".hc-left", has_text="0 regions left").wait_for()
+    herd.documents["a"] = proposed
+    canvas.page.locator(".hc-left", has_text="3 regions left").wait_for()
