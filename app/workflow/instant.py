@@ -234,8 +234,9 @@ class InstantLearning:
         Args:
             version: of proposals at the first places.
         """
-        for one in states.values():
-            if one.revision and one.proposal_version is None and self._wants(one, set()):
+        bare = [one for one in states.values() if one.proposal_version is None]
+        for one in bare:
+            if one.revision and self._wants(one, ()):
                 return 0, self.store.image(one.id)
         for place, item in enumerate(self._queue.ranked(FRONT)):
             one = states.get(item.image)
@@ -243,8 +244,8 @@ class InstantLearning:
             begun = one is not None and one.revision and one.proposal_version
             if one is not None and self._wants(one, fresh) and not begun:
                 return place, self.store.image(one.id)
-        for one in states.values():
-            if one.proposal_version is None and self._wants(one, set()):
+        for one in bare:
+            if self._wants(one, ()):
                 return FRONT, self.store.image(one.id)
         return FRONT, None
 
