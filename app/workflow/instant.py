@@ -235,14 +235,14 @@ class InstantLearning:
             version: of proposals at the first places.
         """
         bare = [one for one in states.values() if one.proposal_version is None]
-        for one in bare:
-            if one.revision and self._wants(one, ()):
-                return 0, self.store.image(one.id)
+        begun = next((one for one in bare if one.revision and self._wants(one, ())), None)
+        if begun is not None:
+            return 0, self.store.image(begun.id)
         for place, item in enumerate(self._queue.ranked(FRONT)):
             one = states.get(item.image)
             fresh = {version} if place < SHARP else {version, self._version}
-            begun = one is not None and one.revision and one.proposal_version
-            if one is not None and self._wants(one, fresh) and not begun:
+            kept = one is not None and one.revision and one.proposal_version
+            if one is not None and self._wants(one, fresh) and not kept:
                 return place, self.store.image(one.id)
         for one in bare:
             if self._wants(one, ()):
