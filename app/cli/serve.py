@@ -96,6 +96,7 @@ def _serve(folder: Path, listener: socket.socket, options: ServerOptions, as_jso
     except KeyboardInterrupt:
         _say_what_goes_on(folder)
         raise
+    _say_what_goes_on(folder)  # where a shell lets its children ignore Ctrl-C, it ends like this
 
 
 def _say_what_goes_on(folder: Path) -> None:

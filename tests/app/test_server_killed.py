@@ -50,12 +50,20 @@ def served(project: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     command = [sys.executable, str(ROOT / "launch.py"), "serve", str(project), "--port", "0"]
     log = project.parent / "server.log"
     with log.open("wb") as output:
-        server = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output)
+        hearing = hear_ctrl_c if os.name == "posix" else None
+        server = subprocess.Popen(
+            command, cwd=ROOT, stdout=output, stderr=output, preexec_fn=hearing
+        )
     try:
         yield server, wait_for_address(server, log)
     finally:
         server.kill()
         server.wait()
+
+
+def hear_ctrl_c() -> None:
+    """What a shell has put into the background ignores it, and so would all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def wait_for_address(server: subprocess.Popen[bytes], log: Path) -> str:
