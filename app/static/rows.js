@@ -14,7 +14,7 @@ export function regionRow(editor, region, index, current) {
     make("span", { className: "hc-words", text: region.reason }),
     make("span", {
       className: "hc-tag", text: ANSWER[region.state] || region.score.toFixed(2),
-      title: "How unreliable the model is here, 0 to 1",
+      title: "How well a look here repays its seconds, 0 to 1",
     }),
   ]);
   row.disabled = region.state === "accepted" || region.state === "fixed";
