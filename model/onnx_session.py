@@ -70,9 +70,7 @@ def _cache(otherwise: Path) -> Path:
 
 
 def _is_sound(path: Path) -> bool:
-    """Whether a file can be opened: deleting a project's copy must bring a good one."""
-    if not path.is_file():
-        return False
+    """Whether a file is there and opens: deleting a project's copy must bring a good one."""
     try:
         open_session(path, 1, DataError(path, "is no network", "it is exported anew"))
     except DataError:

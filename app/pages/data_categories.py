@@ -12,6 +12,7 @@ from app.pages.data_forms import Categories
 from app.pages.told import QUIET, inform, told
 from data_io.errors import DataError
 from data_io.store import Store
+from data_io.store.categories import clean_name
 from data_io.types import Category
 
 
@@ -55,10 +56,11 @@ def wire(form: Categories, store: Store, demo: gr.Blocks, tab: gr.Tab) -> None:
 
 def refuse_twin(store: Store, name: str) -> None:
     """No second category by mistake: imported ones may differ in case alone, made ones not."""
+    clean = clean_name(name)
     for one in store.categories():
-        if one.name != name.strip() and one.name.casefold() == name.strip().casefold():
+        if one.name != clean and one.name.casefold() == clean.casefold():
             why = f"differs from the category {one.name} in capital letters alone"
-            raise DataError(name.strip(), why, f"use {one.name}, or choose another name")
+            raise DataError(clean, why, f"use {one.name}, or choose another name")
 
 
 def _wire_merge(form: Categories, store: Store) -> None:
